@@ -1,0 +1,144 @@
+"""All checks of the repository: ``nox -l`` lists them, plain ``nox`` runs what CI runs.
+
+Packages are discovered in ``packages/*``: a new one is linted, tested alone and together with the
+others, and built, without a change here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests", "together", "docs", "build"]
+
+ROOT = Path(__file__).parent
+CONSTRAINTS = ROOT / "constraints.txt"
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
+SOURCES = ["packages", "tests", "docs", "noxfile.py"]
+
+TEST_TOOLS = ["pytest", "hypothesis"]
+# what the tests of one package need beyond the package: a TorchScript extension to load, and
+# the tools that compile the C++ example (the compiler itself comes from the machine)
+EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"]}
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Install from the index, in the tested versions."""
+    session.install("-c", str(CONSTRAINTS), *requirements)
+
+
+def install_packages(session: nox.Session, folders: list[str], *requirements: str) -> None:
+    """Install packages of this repository and what they need.
+
+    torch goes first, so that an index that lacks it shows at once. The packages go in one call:
+    each then finds the others here rather than on an index.
+    """
+    install(session, "torch")
+    install(session, *(f"./packages/{folder}" for folder in folders), *requirements)
+
+
+def run_pytest(session: nox.Session, *paths: str) -> None:
+    """Run pytest on one thread, the way the reference numbers were made."""
+    session.run("pytest", *paths, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+def tests_of(folder: str) -> list[str]:
+    """Give the tests of one package: its own folder and its part of the contract suite."""
+    own = Path("tests", folder.replace("-", "_"))
+    contract = Path("tests", "contract", f"test_{folder.split('-')[0]}.py")
+    return [str(path) for path in (own, contract) if (ROOT / path).exists()]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and spelling."""
+    install(session, "ruff", "codespell")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("codespell", *SOURCES, *map(str, ROOT.glob("*.md")))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the type hints of all packages."""
+    install_packages(session, PACKAGES, "mypy")
+    for folder in PACKAGES:
+        session.run("mypy", f"packages/{folder}/src")
+
+
+@nox.session
+@nox.parametrize("package", PACKAGES, ids=PACKAGES)
+def tests(session: nox.Session, package: str) -> None:
+    """Test one package, installed with core alone."""
+    paths = tests_of(package)
+    if not paths:
+        session.error(f"expected tests of {package} in tests/{package.replace('-', '_')}, got none")
+    extra = EXTRA_TEST_TOOLS.get(package, [])
+    install_packages(session, sorted({"core", package}), *TEST_TOOLS, *extra)
+    run_pytest(session, *paths)
+
+
+@nox.session
+def together(session: nox.Session) -> None:
+    """Run all tests with all packages installed."""
+    extra = sorted({tool for tools in EXTRA_TEST_TOOLS.values() for tool in tools})
+    install_packages(session, PACKAGES, *TEST_TOOLS, *extra)
+    session.run("python", "-m", "pip", "check")
+    run_pytest(session)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """Run the silicon demonstration; results go to demo-output/."""
+    install_packages(session, ["core", "ase-calc"], "matplotlib")
+    session.run("python", "examples/demo.py", "--output", "demo-output", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; warnings are errors."""
+    install_packages(session, ["core", "ase-calc"], "sphinx", "furo")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel of every package in dist/<package>/ and check what is inside."""
+    install(session, "build", "hatchling")
+    for folder in PACKAGES:
+        source, out = ROOT / "packages" / folder, ROOT / "dist" / folder
+        shutil.rmtree(out, ignore_errors=True)
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(out), str(source))
+        check_distributions(session, source, out)
+
+
+def check_distributions(session: nox.Session, source: Path, out: Path) -> None:
+    """Fail unless wheel and sdist hold every source file and the licence, and no stray ones."""
+    files = {
+        path.relative_to(source / "src").as_posix()
+        for path in source.glob("src/**/*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
+    in_wheel = set(zipfile.ZipFile(wheel).namelist())
+    with tarfile.open(sdist) as archive:
+        in_sdist = {name.partition("/")[2] for name in archive.getnames()}
+    code = {name for name in in_wheel if ".dist-info/" not in name}
+    problems = {
+        f"{wheel.name} lacks": files - code,
+        f"{wheel.name} should not hold": code - files,
+        f"{sdist.name} lacks": {f"src/{name}" for name in files} - in_sdist,
+        f"{sdist.name} lacks the file": {"LICENSE", "README.md", "pyproject.toml"} - in_sdist,
+    }
+    if not any(name.endswith("licenses/LICENSE") for name in in_wheel):
+        session.error(f"{wheel.name} lacks its licence")
+    for text, names in problems.items():
+        if names:
+            session.error(f"{text} {', '.join(sorted(names))}")

@@ -1,0 +1,127 @@
+"""Unit conversion of what goes into a model and what comes out of it, without touching the original tensors.
+
+Scripted code, saved in every model file.
+"""
+
+from typing import Dict, List, Optional
+
+import torch
+from metatensor.torch import TensorBlock, TensorMap
+
+from .outputs import ModelOutput
+from .quantities import base_quantity, standard_quantities
+from .system import System
+from .units import conversion_factor
+
+
+def cached_factor(
+    from_unit: str,
+    to_unit: str,
+    dimension: str,
+    table: Dict[str, List[float]],
+    cache: Dict[str, float],
+) -> float:
+    """Give the factor between two units, parsing each pair of units once for the life of the model."""
+    if from_unit == to_unit:
+        return 1.0
+    key = dimension + " " + from_unit + " -> " + to_unit
+    if key not in cache:
+        cache[key] = conversion_factor(from_unit, to_unit, dimension, table)
+    return cache[key]
+
+
+def dimension_of(name: str) -> str:
+    """Give the dimension of a standard quantity, or the empty string."""
+    base = base_quantity(name)
+    table = standard_quantities()
+    if base in table:
+        return table[base].dimension
+    return ""
+
+
+def _scaled_block(block: TensorBlock, factor: float) -> TensorBlock:
+    return TensorBlock(block.values * factor, block.samples, block.components, block.properties)
+
+
+def scaled_tensor(tensor: TensorMap, factor: float, length_factor: float) -> TensorMap:
+    """Multiply values by a factor, and gradients as the chain rule wants.
+
+    Parameters
+    ----------
+    tensor
+        What to convert; it is left as it is.
+    factor
+        New values = factor * old values.
+    length_factor
+        Old lengths = length_factor * new lengths: gradients with respect to positions are multiplied by both.
+
+    Returns
+    -------
+    TensorMap
+        A new tensor, or the same one where nothing changes.
+    """
+    has_gradients = False
+    for block in tensor.blocks():
+        has_gradients = has_gradients or len(block.gradients_list()) > 0
+    if factor == 1.0 and (length_factor == 1.0 or not has_gradients):
+        return tensor
+    blocks: List[TensorBlock] = []
+    for block in tensor.blocks():
+        new_block = _scaled_block(block, factor)
+        for parameter in block.gradients_list():
+            gradient_factor = factor * length_factor if parameter == "positions" else factor
+            new_block.add_gradient(parameter, _scaled_block(block.gradient(parameter), gradient_factor))
+        blocks.append(new_block)
+    new_tensor = TensorMap(tensor.keys, blocks)
+    for key, value in tensor.info().items():
+        new_tensor.set_info(key, value)
+    return new_tensor
+
+
+def input_factor(tensor: TensorMap, requested: ModelOutput, name: str, table: Dict[str, List[float]],
+                 cache: Dict[str, float]) -> float:
+    """Give the factor from the unit that data carries to the one that the model wants."""
+    unit: Optional[str] = tensor.get_info("unit")
+    if unit is None:
+        return 1.0
+    return cached_factor(unit, requested.unit, dimension_of(name), table, cache)
+
+
+def converted_system(
+    system: System,
+    length_factor: float,
+    requested_inputs: Dict[str, ModelOutput],
+    table: Dict[str, List[float]],
+    cache: Dict[str, float],
+) -> System:
+    """Give a system in the units of the model; the system of the caller is never changed.
+
+    Parameters
+    ----------
+    system
+        System in the units of the engine.
+    length_factor
+        Model lengths = length_factor * engine lengths.
+    requested_inputs
+        Inputs that the model wants, with their units.
+    table, cache
+        Table of units, and factors that are known already.
+    """
+    factors: Dict[str, float] = {}
+    unchanged = length_factor == 1.0
+    for name, requested in requested_inputs.items():
+        factors[name] = input_factor(system.get_data(name), requested, name, table, cache)
+        unchanged = unchanged and factors[name] == 1.0
+    if unchanged:
+        return system
+    converted = System(
+        system.types, system.positions * length_factor, system.cell * length_factor, system.pbc
+    )
+    for options in system.known_neighbor_lists():
+        block = system.get_neighbor_list(options)
+        converted.add_neighbor_list(options, _scaled_block(block, length_factor))
+    for name in system.known_data():
+        converted.add_data(name, system.get_data(name))
+    for name, factor in factors.items():
+        converted.add_data(name, scaled_tensor(system.get_data(name), factor, 1.0), override=True)
+    return converted

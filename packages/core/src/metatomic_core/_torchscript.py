@@ -1,0 +1,105 @@
+"""The only place where ``torch.jit`` is called, and where its errors become ours.
+
+TorchScript is the file format and the C++ interface of the models, and torch announces its deprecation at every call;
+users of this package can do nothing about that, so the announcement stops here.  Errors raised inside scripted code
+arrive as ``torch.jit.Error`` with a traceback of many lines: `clean_errors` raises the message alone.
+"""
+
+import contextlib
+import re
+import warnings
+from typing import Any, Iterator, Type, TypeVar
+
+import torch
+
+_Class = TypeVar("_Class", bound=type)
+
+# The exceptions which scripted code of this package raises, as TorchScript names them.
+_EXCEPTIONS: dict[str, Type[Exception]] = {
+    "ValueError": ValueError,
+    "TypeError": TypeError,
+    "RuntimeError": RuntimeError,
+    "NotImplementedError": NotImplementedError,
+}
+_RAISED = re.compile(r"^(?:builtins\.)?(\w+): (.*)$", re.DOTALL)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the deprecation warnings of ``torch.jit``, and nothing else."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`?torch\.jit\.", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message=r"`?torch\.jit\.", category=FutureWarning)
+        yield
+
+
+def script_class(cls: _Class) -> _Class:
+    """Compile a plain Python class for TorchScript; the class itself stays what it is."""
+    with quiet():
+        # one frame up: names in annotations are looked up where this function is called
+        torch.jit.script(cls, _frames_up=1)
+    return cls
+
+
+def script_module(module: torch.nn.Module) -> torch.jit.ScriptModule:
+    """Compile a module, leaving one that is already compiled alone."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return module
+    with quiet():
+        return torch.jit.script(module)
+
+
+@contextlib.contextmanager
+def clean_errors() -> Iterator[None]:
+    """Re-raise what scripted code raised as the plain Python exception that was written there.
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError, NotImplementedError
+        The type and text of the ``raise`` statement in the scripted code, without the interpreter's traceback.
+    """
+    try:
+        yield
+    except torch.jit.Error as error:
+        kind, message = _last_message(str(error))
+        raise kind(message) from None
+
+
+def _last_message(text: str) -> tuple[Type[Exception], str]:
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    last = lines[-1] if lines else text
+    match = _RAISED.match(last)
+    if match is None:
+        return RuntimeError, last
+    name, message = match.groups()
+    if name in _EXCEPTIONS:
+        return _EXCEPTIONS[name], message
+    return RuntimeError, last
+
+
+@contextlib.contextmanager
+def unoptimized() -> Iterator[None]:
+    """Run scripted code without the profiling passes of its first calls, restoring the setting of the process.
+
+    Profiling and specialisation cost tenths of a second whenever the number of pairs changes, and a model that is
+    dominated by large tensor operations gains nothing from them.
+    """
+    before = torch._C._get_graph_executor_optimize()
+    torch._C._set_graph_executor_optimize(False)
+    try:
+        yield
+    finally:
+        torch._C._set_graph_executor_optimize(before)
+
+
+def load(source: Any, device: str = "cpu") -> torch.jit.ScriptModule:
+    """Load a scripted module from a path or a file object."""
+    with quiet():
+        return torch.jit.load(source, map_location=device)
+
+
+def save(module: torch.jit.ScriptModule, path: str, extra_files: dict[str, str]) -> None:
+    """Save a scripted module with its extra files."""
+    with quiet():
+        # `torch.jit.save` calls the method `save` of the module, which may be the module's own
+        torch.jit.RecursiveScriptModule.save(module, path, _extra_files=extra_files)

@@ -1,0 +1,453 @@
+"""The engine side in Python: what every adapter does around ``AtomisticModel.evaluate``.
+
+An `Engine` loads and checks a model, chooses device and outputs, keeps neighbor lists, evaluates batches of structures
+in the units of a simulation engine, and guards the results.  Gradients, signs and unit factors are in `pipeline`;
+names and array layouts of a particular engine belong to its adapter.
+"""
+
+import dataclasses
+import os
+import warnings
+from typing import Dict, List, Mapping, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from metatensor.torch import Labels, TensorMap
+
+from ._torchscript import clean_errors
+from ._validation import check_choice
+from .io import load_atomistic_model
+from .loaded import LoadedModel, is_atomistic_model
+from .model import AtomisticModel
+from .neighbor_lists import NeighborLists
+from .outputs import ModelEvaluationOptions, ModelOutput
+from .pipeline import attach_inputs, attach_pairs, build_systems
+from .quantities import base_quantity, canonical_name, split_variant, unit_dimension_for_quantity
+from .selection import pick_device, pick_output
+from .system import System
+from .units import check_unit, unit_table
+
+NON_CONSERVATIVE = {
+    False: (),
+    True: ("forces", "stress"),
+    "off": (),
+    "on": ("forces", "stress"),
+    "forces": ("forces",),
+    "stress": ("stress",),
+}
+# Results of the pipeline, with the output of a model that each can also be taken from without derivatives.
+RESULTS = {
+    "energy": None,
+    "atomic_energies": None,
+    "forces": "non_conservative_force",
+    "virial": "non_conservative_stress",
+    "stress": "non_conservative_stress",
+    "atomic_virials": None,
+}
+# Outputs that follow the variant of the energy, unless they are given one of their own.
+_FOLLOW_ENERGY = ("energy_uncertainty", "energy_ensemble", "non_conservative_force", "non_conservative_stress")
+# Atoms listed in a warning about uncertainties.
+_MAX_LISTED = 10
+
+Model = Union[str, "os.PathLike[str]", AtomisticModel, LoadedModel, torch.jit.ScriptModule]
+
+
+@dataclasses.dataclass
+class Structure:
+    """One structure, in the units of an engine.
+
+    Attributes
+    ----------
+    types
+        Shape (n_atoms,), integers.
+    positions
+        Shape (n_atoms, 3), float64; better not wrapped into the cell.
+    cell
+        Shape (3, 3), float64, vectors as rows; those of non-periodic directions only matter for the volume.
+    pbc
+        Shape (3,), bool.
+    inputs
+        Values of the inputs that the model requests, by name, as ``AtomisticModel.evaluate`` takes them.
+    """
+
+    types: np.ndarray
+    positions: np.ndarray
+    cell: np.ndarray
+    pbc: np.ndarray
+    inputs: Dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Evaluation:
+    """Results for a batch of structures, float64, in the units of the engine; None where not requested.
+
+    Attributes
+    ----------
+    n_atoms
+        Number of atoms of each structure; the atoms of all structures stand one after the other.
+    energy
+        Shape (n_structures,).
+    atomic_energies
+        Shape (n_atoms,).
+    forces
+        Shape (n_atoms, 3): -dE/dr.
+    virial
+        Shape (n_structures, 3, 3): -dE/dstrain, an energy.
+    stress
+        Shape (n_structures, 3, 3): dE/dstrain / |det cell|.
+    atomic_virials
+        Shape (n_atoms, 3, 3).
+    outputs
+        Other outputs in the order of structures and atoms, shape (n_samples, components..., n_properties).
+    tensors
+        Other outputs with their labels.
+    """
+
+    n_atoms: List[int]
+    energy: Optional[np.ndarray] = None
+    atomic_energies: Optional[np.ndarray] = None
+    forces: Optional[np.ndarray] = None
+    virial: Optional[np.ndarray] = None
+    stress: Optional[np.ndarray] = None
+    atomic_virials: Optional[np.ndarray] = None
+    outputs: Dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    tensors: Dict[str, TensorMap] = dataclasses.field(default_factory=dict)
+
+    def atoms(self, index: int) -> slice:
+        """Give the rows of per-atom results that belong to one structure."""
+        start = sum(self.n_atoms[:index])
+        return slice(start, start + self.n_atoms[index])
+
+
+class Engine:
+    """A model, ready to be evaluated in the units of a simulation engine.
+
+    Parameters
+    ----------
+    model
+        Path of a model file, or a model.
+    length_unit, energy_unit
+        Units of the engine.
+    device
+        Device to run on; None for the best one.
+    extensions_directory
+        Directory with the TorchScript extensions of the model.
+    variants
+        Variant to use for each output, by the name of the output: ``{"energy": "pbe"}``.  Uncertainty, ensemble and
+        non-conservative outputs follow the energy unless they have an entry of their own, which may be None.
+    non_conservative
+        Which of "forces" and "stress" to take from direct predictions: False, True for both, or one of them.
+    check_consistency
+        Run all checks at each evaluation.
+    neighbor_skin
+        Skin of the neighbor lists, in ``length_unit``.
+    uncertainty_threshold
+        Warn about atoms whose energy uncertainty is above this value, in ``energy_unit``; None for never.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If the model can not be loaded or does not have what is asked of it.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        length_unit: str,
+        energy_unit: str,
+        device: Optional[str] = None,
+        extensions_directory: Optional[str] = None,
+        variants: Optional[Mapping[str, Optional[str]]] = None,
+        non_conservative: Union[bool, str] = False,
+        check_consistency: bool = False,
+        neighbor_skin: float = 1.0,
+        uncertainty_threshold: Optional[float] = None,
+    ):
+        check_unit("length_unit", length_unit, "length")
+        check_unit("energy_unit", energy_unit, "energy")
+        check_choice("non_conservative", non_conservative, NON_CONSERVATIVE)  # type: ignore[arg-type]
+        if not neighbor_skin >= 0:
+            raise ValueError(f"expected `neighbor_skin` to be zero or more, got {neighbor_skin}")
+        self.model = _as_model(model, extensions_directory)
+        self.capabilities = self.model.capabilities()
+        self.device = pick_device(self.capabilities.supported_devices, device)
+        self.model.to(self.device)
+        self.length_unit = length_unit
+        self.energy_unit = energy_unit
+        self.check_consistency = check_consistency
+        self._variants = _checked_variants(variants, self.capabilities.outputs)
+        self._direct = NON_CONSERVATIVE[non_conservative]
+        self._requests = self._pair_requests()
+        self._skin = neighbor_skin
+        self._slots: Dict[int, NeighborLists] = {}
+        self._uncertainty_threshold = uncertainty_threshold
+        self._uncertainty = self._uncertainty_output()
+        for result in self._direct:
+            self.source(result)
+
+    def _pair_requests(self) -> List[tuple[float, bool, bool]]:
+        return [
+            (options.engine_cutoff(self.length_unit), options.full_list, options.strict)
+            for options in self.model.requested_neighbor_lists()
+        ]
+
+    def _uncertainty_output(self) -> Optional[str]:
+        """Give the name of the uncertainty to watch, if the model has one for each atom."""
+        if self._uncertainty_threshold is None or not self.offers("energy_uncertainty"):
+            return None
+        name = self.output("energy_uncertainty")
+        return name if self.capabilities.outputs[name].sample_kind == "atom" else None
+
+    def offers(self, name: str) -> bool:
+        """Tell whether the model has an output of this name, in the variant that was chosen."""
+        try:
+            self.output(name)
+        except ValueError:
+            return False
+        return True
+
+    def output(self, name: str) -> str:
+        """Give the name of an output with the variant that was chosen.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such output.
+        """
+        if split_variant(name)[1]:
+            if name not in self.capabilities.outputs:
+                raise ValueError(f"expected an output of the model, one of {sorted(self.capabilities.outputs)}, got '{name}'")
+            return name
+        return pick_output(name, self.capabilities.outputs, self._variants.get(canonical_name(name)))
+
+    def source(self, result: str) -> str:
+        """Give the output of the model that a result is made from.
+
+        Parameters
+        ----------
+        result
+            One of `RESULTS`.
+
+        Raises
+        ------
+        ValueError
+            If the model does not have it.
+        """
+        check_choice("results", result, RESULTS)
+        direct = RESULTS[result]
+        if direct is not None and ("stress" if result == "virial" else result) in self._direct:
+            return self.output(direct)
+        return self.output("energy")
+
+    def can_give(self, result: str) -> bool:
+        """Tell whether the model can give a result."""
+        try:
+            name = self.source(result)
+        except ValueError:
+            return False
+        return result != "atomic_energies" or self.capabilities.outputs[name].sample_kind == "atom"
+
+    def evaluate(
+        self,
+        structures: Sequence[Structure],
+        results: Sequence[str] = ("energy",),
+        *,
+        outputs: Optional[Mapping[str, str]] = None,
+        units: Optional[Mapping[str, str]] = None,
+        selected_atoms: Optional[np.ndarray] = None,
+        slots: Optional[Sequence[int]] = None,
+    ) -> Evaluation:
+        """Evaluate structures, in one call of the model.
+
+        Parameters
+        ----------
+        structures
+            The structures.
+        results
+            What to compute: names in `RESULTS`.
+        outputs
+            Other outputs, with the kind of their samples: "system", "atom" or "atom_pair".
+        units
+            Units of inputs and other outputs, by name.
+        selected_atoms
+            Shape (n_selected, 2): structure and atom; see ``AtomisticModel.evaluate``.
+        slots
+            Which neighbor lists each structure continues, for engines that move several structures; by default the
+            place in the batch.
+
+        Returns
+        -------
+        Evaluation
+            The results.
+
+        Raises
+        ------
+        ValueError
+            If a structure or request is not what the model can work with, or a result is not finite.
+
+        Warns
+        -----
+        UserWarning
+            If the uncertainty of an atom is above the threshold.
+        """
+        request = {result: self.source(result) for result in results}
+        wanted = dict(outputs or {})
+        if self._uncertainty is not None:
+            wanted.setdefault(self._uncertainty, "atom")
+        tensors = [self._tensors(structure) for structure in structures]
+        pairs = self._pairs(tensors, slots)
+        selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
+        all_units = {"length": self.length_unit, "energy": self.energy_unit, **(units or {})}
+        with torch.enable_grad(), clean_errors():
+            values, maps = self.model.evaluate(
+                tensors, pairs, selected, request, wanted, all_units, self.check_consistency
+            )
+        arrays = {name: value.cpu().numpy() for name, value in values.items()}
+        n_atoms = [len(structure.types) for structure in structures]
+        evaluation = Evaluation(
+            n_atoms,
+            **{result: arrays[result] for result in request},
+            outputs={name: arrays[name] for name in wanted if name in arrays},
+            tensors=dict(maps),
+        )
+        _check_finite(evaluation, request, structures)
+        self._warn_uncertain(evaluation)
+        return evaluation
+
+    def run(
+        self,
+        structures: Sequence[Structure],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels] = None,
+        units: Optional[Mapping[str, str]] = None,
+    ) -> Dict[str, TensorMap]:
+        """Call ``forward`` of the model on structures, for outputs with all their labels and gradients.
+
+        Parameters
+        ----------
+        structures
+            The structures.
+        outputs
+            What to compute, with units.
+        selected_atoms
+            Labels ``system`` and ``atom``; None for all.
+        units
+            Units of the inputs, by name.
+        """
+        systems = self.systems(structures, units)
+        if selected_atoms is not None:
+            selected_atoms = selected_atoms.to(self.device)
+        options = ModelEvaluationOptions(self.length_unit, outputs, selected_atoms)
+        with clean_errors():
+            return self.model(systems, options, self.check_consistency)
+
+    def systems(self, structures: Sequence[Structure], units: Optional[Mapping[str, str]] = None) -> List[System]:
+        """Build systems in the units of the engine, with all neighbor lists and inputs that the model requests."""
+        tensors = [self._tensors(structure) for structure in structures]
+        requested = self.model.requested_neighbor_lists()
+        inputs = self.model.requested_inputs()
+        with clean_errors():
+            systems = build_systems(tensors, 1.0, self.capabilities.dtype, False)
+            attach_pairs(systems, self._pairs(tensors, None), requested)
+            attach_inputs(systems, tensors, inputs, dict(units or {}), unit_table(), {})
+        return systems
+
+    def forget_neighbors(self) -> None:
+        """Drop all neighbor lists that are kept between calls."""
+        self._slots.clear()
+
+    def _tensors(self, structure: Structure) -> Dict[str, torch.Tensor]:
+        """Give a structure as tensors on the device of the model, sharing memory where that is the CPU."""
+        tensors = {
+            "types": torch.from_numpy(np.ascontiguousarray(structure.types)),
+            "positions": torch.from_numpy(np.ascontiguousarray(structure.positions, dtype=np.float64)),
+            "cell": torch.from_numpy(np.ascontiguousarray(structure.cell, dtype=np.float64)),
+            "pbc": torch.from_numpy(np.ascontiguousarray(structure.pbc, dtype=bool)),
+        }
+        for name in self.model.requested_inputs():
+            tensors[name] = torch.as_tensor(np.asarray(_input(structure, name), dtype=np.float64))
+        return {name: tensor.to(self.device) for name, tensor in tensors.items()}
+
+    def _pairs(
+        self, tensors: List[Dict[str, torch.Tensor]], slots: Optional[Sequence[int]]
+    ) -> List[List[torch.Tensor]]:
+        pairs: List[List[torch.Tensor]] = []
+        for index, tensor in enumerate(tensors):
+            if not bool(torch.isfinite(tensor["positions"]).all() and torch.isfinite(tensor["cell"]).all()):
+                raise ValueError(f"expected finite positions and cell, got nan or infinity in structure {index}")
+            slot = index if slots is None else slots[index]
+            if slot not in self._slots:
+                self._slots[slot] = NeighborLists(self._requests, self._skin)
+            pairs.append(self._slots[slot].compute(tensor["positions"], tensor["cell"], tensor["pbc"]))
+        return pairs
+
+    def _warn_uncertain(self, evaluation: Evaluation) -> None:
+        if self._uncertainty is None or self._uncertainty_threshold is None:
+            return
+        values = evaluation.outputs[self._uncertainty].reshape(-1)
+        above = np.flatnonzero(values > self._uncertainty_threshold)
+        if len(above) == 0:
+            return
+        listed = ", ".join(str(atom) for atom in above[:_MAX_LISTED])
+        more = ", ..." if len(above) > _MAX_LISTED else ""
+        warnings.warn(
+            f"expected uncertainties of atomic energies below {self._uncertainty_threshold:g} {self.energy_unit}, got "
+            f"up to {values.max():g} for {len(above)} atoms: {listed}{more}",
+            stacklevel=3,
+        )
+
+
+def _as_model(model: Model, extensions_directory: Optional[str]) -> Union[AtomisticModel, LoadedModel]:
+    if isinstance(model, (str, os.PathLike)):
+        return load_atomistic_model(model, extensions_directory)
+    if not isinstance(model, torch.nn.Module) or not is_atomistic_model(model):
+        raise TypeError(f"expected `model` to be a path or an AtomisticModel, got {type(model).__name__}")
+    return model
+
+
+def _checked_variants(
+    variants: Optional[Mapping[str, Optional[str]]], outputs: Dict[str, ModelOutput]
+) -> Dict[str, Optional[str]]:
+    """Give the variant of each output by canonical name, with those that follow the energy."""
+    checked = {canonical_name(name): variant for name, variant in (variants or {}).items()}
+    offered = {base_quantity(name) for name in outputs}
+    for name in checked:
+        unit_dimension_for_quantity(name)
+        if name not in offered:
+            raise ValueError(f"expected `variants` of outputs that the model has, {sorted(offered)}, got '{name}'")
+        pick_output(name, outputs, checked[name])
+    if checked.get("energy") is not None:
+        for name in _FOLLOW_ENERGY:
+            if f"{name}/{checked['energy']}" in {canonical_name(output) for output in outputs}:
+                checked.setdefault(name, checked["energy"])
+    return checked
+
+
+def _input(structure: Structure, name: str) -> np.ndarray:
+    wanted = canonical_name(name)
+    for known, values in structure.inputs.items():
+        if canonical_name(known) == wanted:
+            return values
+    raise ValueError(f"expected the input '{name}', which the model requests, got {sorted(structure.inputs)}")
+
+
+def _check_finite(evaluation: Evaluation, request: Mapping[str, str], structures: Sequence[Structure]) -> None:
+    """Raise a ValueError that names the first structure or atom whose result is not finite."""
+    for result in request:
+        values = getattr(evaluation, result)
+        finite = np.isfinite(values)
+        if finite.all():
+            continue
+        row = int(np.argwhere(~finite)[0][0])
+        if len(values) == len(structures) and result in ("energy", "virial", "stress"):
+            raise ValueError(f"expected finite values of '{result}' from the model, got nan or infinity for structure {row}")
+        index = int(np.searchsorted(np.cumsum(evaluation.n_atoms), row, side="right"))
+        atom = row - sum(evaluation.n_atoms[:index])
+        raise ValueError(
+            f"expected finite values of '{result}' from the model, got nan or infinity for atom {atom} (type "
+            f"{structures[index].types[atom]}) of structure {index}"
+        )
+

@@ -1,0 +1,255 @@
+"""Model files: writing, checking, reading without executing, and loading.
+
+A model file is a TorchScript archive (a zip file) with one extra file, ``metatomic-core.json``: format version,
+metadata, capabilities, requests and extensions.  See ``docs/model-file``.
+"""
+
+import json
+import os
+import tempfile
+import zipfile
+from importlib import metadata as importlib_metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Optional, Union
+
+import torch
+
+from . import _torchscript, extensions
+from ._header import FORMAT_VERSION, ModelHeader
+from .metadata import ModelMetadata
+
+if TYPE_CHECKING:
+    from .loaded import LoadedModel
+    from .model import AtomisticModel
+
+__all__ = ["FORMAT_VERSION", "check_atomistic_model", "load_atomistic_model", "read_header", "read_model_metadata"]
+
+_HEADER_FILE = "metatomic-core.json"
+# An extra file which the reference implementation writes into its models.
+_REFERENCE_FILE = "metatomic-version"
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+def save_model(model: "AtomisticModel", file: PathLike, collect_extensions: Optional[str]) -> None:
+    """Compile a model and write it to a file; see ``AtomisticModel.save``."""
+    path = _checked_target(file)
+    if os.environ.get("PYTORCH_JIT") == "0":
+        raise RuntimeError("expected TorchScript to be enabled to save a model, got PYTORCH_JIT=0; unset it")
+    scripted = _compiled(model)
+    needed = extensions.needed_extensions(scripted)
+    if collect_extensions is not None:
+        extensions.collect(needed, collect_extensions)
+    header = ModelHeader(
+        metadata=model.metadata(),
+        capabilities=model.capabilities(),
+        neighbor_lists=model.requested_neighbor_lists(),
+        inputs=model.requested_inputs(),
+        extensions=needed,
+        core_version=importlib_metadata.version("metatomic-core"),
+        torch_version=torch.__version__,
+    )
+    # written beside the target and moved there, so that an interrupted save leaves no half a file
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    try:
+        _torchscript.save(scripted, temporary, {_HEADER_FILE: header.to_json()})
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _checked_target(file: PathLike) -> Path:
+    if not isinstance(file, (str, os.PathLike)):
+        raise TypeError(f"expected `file` to be a path, got {type(file).__name__}")
+    path = Path(file)
+    if path.is_dir():
+        raise ValueError(f"expected `file` to be a file name, got the directory '{path}'")
+    if not path.parent.is_dir():
+        raise ValueError(f"expected the directory of `file` to exist, got '{path.parent}'; create it first")
+    return path
+
+
+def _compiled(model: "AtomisticModel") -> torch.jit.ScriptModule:
+    device = next((tensor.device for tensor in model.buffers()), torch.device("cpu"))
+    try:
+        scripted = _torchscript.script_module(model.to("cpu"))
+    except Exception as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise RuntimeError(f"expected a TorchScript-compatible model, got an error on compiling it: {reason}") from error
+    finally:
+        model.to(device)
+    scripted._differentiates = _differentiates(scripted.module)
+    return scripted
+
+
+def _differentiates(module: torch.jit.ScriptModule) -> bool:
+    """Tell whether compiled code differentiates by itself, and so needs a graph also for energies alone."""
+    graph = module.forward.inlined_graph
+    kinds = ("aten::grad", "aten::backward", "prim::PythonOp", "aten::requires_grad_")
+    return any(len(graph.findAllNodes(kind, recurse=True)) > 0 for kind in kinds)
+
+
+def read_header(path: PathLike) -> ModelHeader:
+    """Read what a model file says about itself, without executing anything in it.
+
+    Parameters
+    ----------
+    path
+        Path of a model file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no model file, is damaged, or was written in a newer format; the message says which.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"expected `path` to be a path, got {type(path).__name__}")
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"expected a model file, got '{path}', which does not exist")
+    if path.is_dir():
+        raise ValueError(f"expected a model file, got the directory '{path}'")
+    if path.stat().st_size == 0:
+        raise ValueError(f"expected a model file, got '{path}', which is empty; export the model again")
+    text = _extra_file(path)
+    try:
+        content = json.loads(text)
+        version = int(content["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"expected a valid header in model file '{path}', got damaged text: {error}") from error
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"expected a model file of format version {FORMAT_VERSION} or older, got '{path}' of version {version}, "
+            f"written by metatomic-core {content.get('core_version', 'unknown')}; "
+            "run `pip install --upgrade metatomic-core`"
+        )
+    return ModelHeader.from_dict(content)
+
+
+def _extra_file(path: Path) -> str:
+    """Give the text of the header, or say what else the file is."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            header = next((name for name in names if name.endswith(f"/extra/{_HEADER_FILE}")), None)
+            if header is not None:
+                damaged = archive.testzip()
+                if damaged is not None:
+                    raise ValueError(f"expected an intact model file, got '{path}' with damaged data in '{damaged}'")
+                return archive.read(header).decode("utf-8")
+    except (zipfile.BadZipFile, EOFError, UnicodeDecodeError, NotImplementedError) as error:
+        raise ValueError(_not_an_archive(path)) from error
+    raise ValueError(_foreign(path, names))
+
+
+def _not_an_archive(path: Path) -> str:
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start == b"PK\x03\x04":
+        return f"expected a whole model file, got '{path}', which is truncated or damaged; copy or export it again"
+    return f"expected a model file, got '{path}', which is something else (not a TorchScript archive)"
+
+
+def _foreign(path: Path, names: list[str]) -> str:
+    if any(name.endswith(f"/extra/{_REFERENCE_FILE}") for name in names):
+        return f"expected a model of metatomic-core, got '{path}', which is a model of metatomic-torch"
+    if any(name.endswith("/constants.pkl") for name in names):
+        return (
+            f"expected a model of metatomic-core, got '{path}', which is a TorchScript module without our interface; "
+            "wrap the module in `AtomisticModel` and save that"
+        )
+    if any(name.endswith("/data.pkl") for name in names):
+        return (
+            f"expected a model of metatomic-core, got '{path}', which was written by `torch.save` (a checkpoint); "
+            "wrap the module in `AtomisticModel` and save that"
+        )
+    return f"expected a model file, got '{path}', which is another kind of zip archive"
+
+
+def read_model_metadata(path: PathLike) -> ModelMetadata:
+    """Read the metadata of a model file, without executing anything in it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_header`.
+    """
+    return read_header(path).metadata
+
+
+def check_atomistic_model(path: PathLike) -> None:
+    """Check that a file holds a model that this version can run; nothing in it is executed.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_header`.
+
+    Warns
+    -----
+    UserWarning
+        If the file was written with a newer torch.
+    """
+    import warnings
+
+    header = read_header(path)
+    if _torch_minor(header.torch_version) > _torch_minor(torch.__version__):
+        warnings.warn(
+            f"expected a model saved with torch {torch.__version__} or older, got one of torch "
+            f"{header.torch_version}; if it does not load, upgrade torch",
+            stacklevel=2,
+        )
+
+
+def _torch_minor(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def load_atomistic_model(path: PathLike, extensions_directory: Optional[str] = None) -> "LoadedModel":
+    """Load a model, after checking the file and loading the extensions it needs.
+
+    Parameters
+    ----------
+    path
+        Path of a model file.
+    extensions_directory
+        Directory with TorchScript extensions, as written by ``save(collect_extensions=...)``.
+
+    Returns
+    -------
+    LoadedModel
+        The model, on the CPU, with the methods of `AtomisticModel`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_header`; also if an extension is missing or differs from the one the model was saved with.
+    """
+    from .loaded import LoadedModel
+
+    check_atomistic_model(path)
+    header = read_header(path)
+    extensions.load_model_extensions(path, extensions_directory)
+    try:
+        script = _torchscript.load(str(path))
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ValueError(f"expected a model file that torch can load, got '{path}': {lines[-1]}") from error
+    return LoadedModel(script, header, Path(path))
+
+
+def header_as_dict(path: PathLike) -> Dict[str, Any]:
+    """Give the header of a model file as plain data."""
+    return read_header(path).to_dict()

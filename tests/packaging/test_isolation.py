@@ -1,0 +1,106 @@
+"""The packages keep apart what must be apart, and agree on what they share."""
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+tomllib = pytest.importorskip("tomllib", reason="tomllib is new in Python 3.11")
+
+PACKAGES = Path(__file__).parents[2] / "packages"
+FOLDERS = sorted(path.parent.name for path in PACKAGES.glob("*/pyproject.toml"))
+ADAPTERS = [folder for folder in FOLDERS if folder != "core"]
+MODULES = {
+    "core": "metatomic_core",
+    "ase-calc": "metatomic_ase",
+    "ipi-driver": "metatomic_ipi",
+    "lammps-glue": "metatomic_lammps",
+}
+LICENSES = {
+    "core": ("BSD-3-Clause", "BSD 3-Clause License"),
+    "ase-calc": ("BSD-3-Clause", "BSD 3-Clause License"),
+    "ipi-driver": ("BSD-3-Clause", "BSD 3-Clause License"),
+    "lammps-glue": ("GPL-2.0-only", "GNU GENERAL PUBLIC LICENSE"),
+}
+ENGINES = ["ase", "ipi", "lammps"]
+
+# imports a package and all its modules, with some packages made impossible to import
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+sys.modules.update(dict.fromkeys({blocked!r}))
+package = importlib.import_module({module!r})
+for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    importlib.import_module(info.name)
+"""
+
+
+def project(folder):
+    return tomllib.loads((PACKAGES / folder / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def run_python(code):
+    """Run code in a fresh process; give its standard error if it fails, else nothing."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    return done.stderr if done.returncode else ""
+
+
+def test_packages_are_all_known():
+    """A new package needs a row in the tables above."""
+    assert sorted(MODULES) == FOLDERS
+    assert sorted(LICENSES) == FOLDERS
+
+
+def test_core_imports_without_any_engine():
+    code = IMPORT_ALL.format(blocked=[*ENGINES, "matplotlib"], module="metatomic_core")
+    assert run_python(code) == ""
+
+
+def test_core_does_not_import_installed_engines():
+    code = f"import sys, metatomic_core\nloaded = set({ENGINES!r}) & sys.modules.keys()\n"
+    assert run_python(code + "assert not loaded, loaded") == ""
+
+
+@pytest.mark.parametrize("folder", ["ipi-driver", "lammps-glue"])
+def test_announced_adapter_imports_neither_torch_nor_engine(folder):
+    """Every ``metatomic`` command loads these packages: they must cost nothing."""
+    code = IMPORT_ALL.format(blocked=[*ENGINES, "torch"], module=MODULES[folder])
+    assert run_python(code) == ""
+
+
+def test_versions_agree():
+    versions = {folder: project(folder)["version"] for folder in FOLDERS}
+    assert set(versions.values()) == {versions["core"]}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_installed_version_is_the_declared_one(folder):
+    declared = project(folder)
+    assert importlib.metadata.version(declared["name"]) == declared["version"]
+    code = f"import {MODULES[folder]} as m\nassert m.__version__ == {declared['version']!r}"
+    assert run_python(code) == ""
+
+
+@pytest.mark.parametrize("folder", ADAPTERS)
+def test_adapter_requires_core_of_its_own_series(folder):
+    dependencies = project(folder)["dependencies"]
+    assert f"metatomic-core>={project('core')['version']},<0.2" in dependencies
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_license_is_declared_and_present(folder):
+    spdx, title = LICENSES[folder]
+    declared = project(folder)
+    assert declared["license"] == spdx
+    assert declared["license-files"] == ["LICENSE"]
+    text = (PACKAGES / folder / "LICENSE").read_text("utf-8")
+    assert title in text
+    assert "metatomic-core developers" in text
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_package_ships_its_type_hints(folder):
+    assert (PACKAGES / folder / "src" / MODULES[folder] / "py.typed").is_file()
