@@ -5,6 +5,7 @@ Write a model once with these classes, save it to one file, and run it in every 
 
 from importlib.metadata import version as _version
 
+from .atoms import systems_to_torch
 from .autograd import register_autograd_neighbors
 from .extensions import load_model_extensions
 from .interface import ModelInterface
@@ -45,6 +46,7 @@ __all__ = [
     "read_model_metadata",
     "register_autograd_neighbors",
     "register_neighbors_autograd",
+    "systems_to_torch",
     "unit_conversion_factor",
     "unit_dimension_for_quantity",
 ]

@@ -1,25 +1,333 @@
-"""TorchScript extensions: which libraries a model needs, collecting them, and loading them safely."""
+"""TorchScript extensions of models: which libraries a model needs, collecting them, and loading them safely.
 
+Only what the compiled model uses is recorded, by file name and hash.  A path from a model file is never loaded: the
+libraries come from the directory that the caller names, or from installed packages.
+"""
+
+import ctypes
 import dataclasses
 import os
-from typing import Any, List, Optional, Union
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Union
+
+import torch
+
+from ._extension_discovery import is_registered, libraries_of, used_names
+from ._shared_libraries import (
+    dependencies_of,
+    file_sha256,
+    find_in_distribution,
+    library_stem,
+    loaded_extensions,
+    mapped_libraries,
+    owner_of,
+)
+
+PathLike = Union[str, "os.PathLike[str]"]
 
 
 @dataclasses.dataclass
-class Extension:
-    """placeholder until the helper's version lands."""
+class Library:
+    """A shared library, as it is recorded in a model file.
+
+    Attributes
+    ----------
+    name
+        File name, without any directory.
+    sha256
+        Hash of the file, in hexadecimal.
+    distribution, version
+        Installed distribution that the file belongs to, or None.
+
+    Raises
+    ------
+    TypeError
+        If a value has the wrong type.
+    ValueError
+        If the name has a directory in it.
+    """
 
     name: str
     sha256: str
+    distribution: Optional[str] = None
+    version: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for field in ("name", "sha256"):
+            if not isinstance(getattr(self, field), str):
+                raise TypeError(f"expected `{field}` of a library to be a string, got {getattr(self, field)!r}")
+        for field in ("distribution", "version"):
+            if not isinstance(getattr(self, field), (str, type(None))):
+                raise TypeError(f"expected `{field}` of a library to be a string or None, got {getattr(self, field)!r}")
+        if self.name in ("", ".") or any(part in self.name for part in ("/", "\\", "..", "\0")):
+            raise ValueError(f"expected the plain file name of a library in a model file, got '{self.name}'")
 
 
-def needed_extensions(scripted: Any) -> List[Extension]:
-    return []
+@dataclasses.dataclass
+class Extension(Library):
+    """A library that registers custom classes or operators of a model.
+
+    Attributes
+    ----------
+    registers
+        What the model uses of it: classes as "namespace.Class", operators as "namespace::operator".
+    dependencies
+        Libraries to load before, that neither the system nor torch provide.
+    """
+
+    registers: List[str] = dataclasses.field(default_factory=list)
+    dependencies: List[Library] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.dependencies = [_as_library(dependency) for dependency in self.dependencies]
+        for name in self.registers:
+            if not isinstance(name, str):
+                raise TypeError(f"expected `registers` of an extension to be strings, got {name!r}")
 
 
-def collect(extensions: List[Extension], directory: str) -> None:
-    pass
+def _as_library(content: Any) -> Library:
+    if isinstance(content, Library):
+        return content
+    if not isinstance(content, dict):
+        raise TypeError(f"expected `dependencies` of an extension to be objects, got {content!r}")
+    return Library(**content)
 
 
-def load_model_extensions(path: Union[str, "os.PathLike[str]"], extensions_directory: Optional[str]) -> None:
-    pass
+def needed_extensions(scripted: torch.jit.ScriptModule) -> List[Extension]:
+    """List the extension libraries that a compiled model needs.
+
+    Parameters
+    ----------
+    scripted
+        The model; its methods, sub-modules and attributes are searched for custom classes and operators.
+
+    Raises
+    ------
+    RuntimeError
+        If no loaded library registers one of them.
+    """
+    classes, operators = used_names(scripted)
+    extensions = []
+    for path, names in sorted(libraries_of([*classes, *operators]).items()):
+        extensions.append(
+            Extension(
+                **_record(path),
+                registers=names,
+                dependencies=[Library(**_record(dependency)) for dependency in dependencies_of(path)],
+            )
+        )
+    return extensions
+
+
+def _record(path: Path) -> Dict[str, Any]:
+    distribution, version = owner_of(path)
+    return {"name": path.name, "sha256": file_sha256(path), "distribution": distribution, "version": version}
+
+
+def collect(extensions: List[Extension], directory: PathLike) -> None:
+    """Copy the libraries of extensions, and the libraries these need, to a directory.
+
+    Parameters
+    ----------
+    extensions
+        What to copy.
+    directory
+        Where to copy to; made if it does not exist.
+
+    Raises
+    ------
+    ValueError
+        If the directory has another file of the same name, or a library is neither loaded nor installed.
+    """
+    if not isinstance(directory, (str, os.PathLike)):
+        raise TypeError(f"expected `collect_extensions` to be a path, got {type(directory).__name__}")
+    target = Path(directory)
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"expected `collect_extensions` to be a directory, got the file '{target}'")
+    libraries = [library for extension in extensions for library in [*extension.dependencies, extension]]
+    # all problems before any work
+    copies = [(_source_of(library), _free_target(library, target)) for library in libraries]
+    target.mkdir(parents=True, exist_ok=True)
+    for source, destination in copies:
+        if destination is not None:
+            _copy(source, destination)
+
+
+def _source_of(library: Library) -> Path:
+    mapped = mapped_libraries().get(library.name)
+    candidates = [path for path in loaded_extensions() if path.name == library.name]
+    candidates += [mapped] if mapped is not None else []
+    if library.distribution is not None:
+        candidates += find_in_distribution(library.distribution, library.name)[0]
+    for path in candidates:
+        if path.is_file() and file_sha256(path) == library.sha256:
+            return path
+    raise ValueError(
+        f"expected the library '{library.name}' that the model was saved with, loaded or installed, got "
+        f"{'another build of it' if candidates else 'none'}; save the model again where it is"
+    )
+
+
+def _free_target(library: Library, directory: Path) -> Optional[Path]:
+    """Give where to copy a library to, or None where it is already."""
+    path = directory / library.name
+    if not path.exists():
+        return path
+    if not path.is_file() or file_sha256(path) != library.sha256:
+        raise ValueError(
+            f"expected no other file '{library.name}' in `collect_extensions`, got a different one in '{directory}'; "
+            "use another directory"
+        )
+    return None
+
+
+def _copy(source: Path, destination: Path) -> None:
+    # moved into place, so that an interrupted copy leaves no half a library
+    handle, temporary = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.", suffix=".tmp")
+    os.close(handle)
+    try:
+        shutil.copyfile(source, temporary)
+        shutil.copymode(source, temporary)
+        os.replace(temporary, destination)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load_model_extensions(path: PathLike, extensions_directory: Optional[PathLike] = None) -> None:
+    """Load the extension libraries that a model needs and that are not loaded yet.
+
+    Parameters
+    ----------
+    path
+        Path of a model file.  Nothing in it is executed, and no path in it is followed.
+    extensions_directory
+        Directory with the libraries, as written by ``save(collect_extensions=...)``.  The hash of each must be the one
+        in the model file.  A library that is not there is looked for in the installed distribution that it came from.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the file is no model; if a library is not found, differs from the recorded one, or does not load.
+
+    Warns
+    -----
+    UserWarning
+        If an installed library is of another version than the one that the model was saved with.
+
+    Notes
+    -----
+    Torch aborts the process when two copies of a library are loaded.  Where the installed library and the one in the
+    directory are identical, the installed one is loaded, so that importing its package later does no harm.
+    """
+    from .io import read_header
+
+    header = read_header(path)
+    directory = _checked_directory(extensions_directory)
+    same_torch = torch.__version__.split(".")[:2] == header.torch_version.split(".")[:2]
+    for extension in header.extensions:
+        if not _is_loaded(extension):
+            for dependency in extension.dependencies:
+                if dependency.name not in mapped_libraries():
+                    _load(dependency, _find(dependency, directory, same_torch))
+            _load(extension, _find(extension, directory, same_torch))
+
+
+def _checked_directory(directory: Optional[PathLike]) -> Optional[Path]:
+    if directory is None:
+        return None
+    if not isinstance(directory, (str, os.PathLike)):
+        raise TypeError(f"expected `extensions_directory` to be a path or None, got {type(directory).__name__}")
+    if not Path(directory).is_dir():
+        raise ValueError(f"expected `extensions_directory` to be a directory, got '{directory}'")
+    return Path(directory).resolve()
+
+
+def _is_loaded(extension: Extension) -> bool:
+    """Tell whether an extension is loaded; a build of it that lacks something would abort a second load."""
+    missing = [name for name in extension.registers if not is_registered(name)]
+    if not missing:
+        return True
+    stem = library_stem(extension.name)
+    loaded = [path for path in loaded_extensions() if library_stem(path.name) == stem]
+    if loaded or len(missing) < len(extension.registers):
+        where = str(loaded[0]) if loaded else "another library"
+        raise ValueError(
+            f"expected a loaded '{extension.name}' that registers '{missing[0]}', got '{where}', which does not; "
+            f"{_advice(extension)} and start again"
+        )
+    return False
+
+
+def _find(library: Library, directory: Optional[Path], same_torch: bool) -> Path:
+    """Find a library in the directory of the caller or in the installed distribution; see `load_model_extensions`."""
+    candidates: List[Path] = []
+    version = None
+    if library.distribution is not None:
+        candidates, version = find_in_distribution(library.distribution, library.name)
+    identical = next((path for path in candidates if file_sha256(path) == library.sha256), None)
+    if directory is not None and (directory / library.name).is_file():
+        in_directory = directory / library.name
+        found = file_sha256(in_directory)
+        if found != library.sha256:
+            raise ValueError(
+                f"expected '{in_directory}' to be the library that the model was saved with, with sha256 "
+                f"{library.sha256[:12]}..., got {found[:12]}...; collect the extensions again"
+            )
+        return identical or in_directory
+    if identical is not None:
+        return identical
+    if candidates:
+        _warn_other_build(library, candidates[0], version, same_torch)
+        return candidates[0]
+    raise ValueError(
+        f"expected the TorchScript extension '{library.name}'{_of_distribution(library)}, which this model needs, got "
+        f"none; {_advice(library)}"
+    )
+
+
+def _warn_other_build(library: Library, path: Path, version: Optional[str], same_torch: bool) -> None:
+    # the same release, built for another torch or platform, is what anyone would want
+    same_build = same_torch and path.name == library.name
+    if version == library.version and not same_build:
+        return
+    warnings.warn(
+        f"expected {library.distribution} {library.version}, which the model was saved with, for the extension "
+        f"'{library.name}', got {version} with another build; results may differ",
+        stacklevel=5,
+    )
+
+
+def _of_distribution(library: Library) -> str:
+    if library.distribution is None:
+        return ""
+    return f" of {library.distribution} {library.version}"
+
+
+def _advice(library: Library) -> str:
+    directory = "name the directory that has it in `extensions_directory`"
+    if library.distribution is None:
+        return directory
+    return f"run `pip install {library.distribution}=={library.version}`, or {directory}"
+
+
+def _load(library: Library, path: Path) -> None:
+    try:
+        if isinstance(library, Extension):
+            torch.ops.load_library(str(path))
+        else:
+            ctypes.CDLL(str(path))
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"expected '{library.name}' to load with torch {torch.__version__}, got an error: {reason}; "
+            "it may be built for another torch"
+        ) from error
+    if isinstance(library, Extension):
+        missing = [name for name in library.registers if not is_registered(name)]
+        if missing:
+            raise ValueError(f"expected '{path}' to register '{missing[0]}', got a library that does not")

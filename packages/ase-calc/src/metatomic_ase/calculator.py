@@ -1,0 +1,370 @@
+"""`MetatomicCalculator`: the ASE calculator.
+
+What is asked of the model and how results are named in ASE is decided here; the evaluation is in
+`metatomic_core.engine`, the conversion of atoms in ``_convert``.
+"""
+
+import os
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+import ase
+import numpy as np
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from metatensor.torch import Labels, TensorMap
+from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
+from metatomic_core.engine import Engine, Evaluation, Model
+
+from ._convert import has_stress, input_units, structure_from_atoms, voigt
+
+# ASE property -> result of the engine
+_FROM_ENERGY = {
+    "energy": "energy",
+    "free_energy": "energy",
+    "energies": "atomic_energies",
+    "forces": "forces",
+    "stress": "stress",
+    "stresses": "atomic_virials",
+}
+# ASE property -> (output of the model, kind of samples, unit)
+_FROM_OUTPUT = {
+    "dipole": ("dipole", "system", "e*angstrom"),
+    "charges": ("charge", "atom", "e"),
+}
+_NEEDS_CELL = ("stress", "stresses")
+# What an energy comes with at little more cost than that of the forces.
+_WITH_ENERGY = ("energy", "forces", "stress")
+# Neighbor lists of batches; number 0 belongs to `calculate`.
+_FIRST_BATCH_SLOT = 1
+
+
+class MetatomicCalculator(Calculator):
+    """ASE calculator for any metatomic model.
+
+    Properties: energy, free_energy, forces; energies for models with energies per atom; stress for periodic cells with
+    a volume (dE/dstrain per volume of the whole cell; tension is positive); stresses per atom where the model sees
+    geometry only through neighbor vectors; dipole and charges of models that have them.  Units are those of ASE.
+
+    Parameters
+    ----------
+    model
+        Path of a model file, or a model.
+    additional_outputs
+        Other outputs to compute with each calculation, by name; they are in the attribute `additional_outputs`
+        afterwards, as TensorMaps.
+    extensions_directory
+        Directory with the TorchScript extensions of the model.
+    check_consistency
+        Check everything that goes into the model and comes out of it, at some cost.
+    device
+        "cpu", "cuda", "cuda:1", ...; None for the best one that model and machine have.
+    variants
+        Variant of each output: ``{"energy": "pbe"}``.
+    non_conservative
+        Take forces and stress (True), or one of them ("forces", "stress"), from direct predictions of the model
+        instead of derivatives.  The mean is removed from direct forces.
+    do_gradients_with_energy
+        Compute forces and stress along with the energy, for algorithms that ask for both one after the other.
+    uncertainty_threshold
+        Warn about atoms whose energy uncertainty is above this value in eV; None for never.
+    neighbor_skin
+        Skin of the neighbor lists in angstrom.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If the model can not be loaded, does not have what is asked of it, or requests inputs that ASE does not have.
+
+    Examples
+    --------
+    >>> import ase.build
+    >>> from metatomic_core.potentials import lennard_jones
+    >>> atoms = ase.build.bulk("Ar", cubic=True)
+    >>> atoms.calc = MetatomicCalculator(lennard_jones())
+    >>> atoms.get_forces().shape
+    (4, 3)
+    """
+
+    additional_outputs: Dict[str, TensorMap]
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        additional_outputs: Optional[Dict[str, ModelOutput]] = None,
+        extensions_directory: Optional[str] = None,
+        check_consistency: bool = False,
+        device: Optional[str] = None,
+        variants: Optional[Mapping[str, Optional[str]]] = None,
+        non_conservative: Union[bool, str] = False,
+        do_gradients_with_energy: bool = True,
+        uncertainty_threshold: Optional[float] = 0.1,
+        neighbor_skin: float = 1.0,
+    ):
+        super().__init__()
+        self._engine = Engine(
+            model,
+            length_unit="angstrom",
+            energy_unit="eV",
+            device=device,
+            extensions_directory=extensions_directory,
+            variants=variants,
+            non_conservative=non_conservative,
+            check_consistency=check_consistency,
+            neighbor_skin=neighbor_skin,
+            uncertainty_threshold=uncertainty_threshold,
+        )
+        self._model_inputs = self._engine.model.requested_inputs()
+        self._units = input_units(self._model_inputs)
+        self._last_inputs: Dict[str, np.ndarray] = {}
+        self._requested = self._checked_outputs(additional_outputs)
+        self.additional_outputs = {}
+        self._with_energy = do_gradients_with_energy
+        self._direct_forces = non_conservative in (True, "on", "forces")
+        self.implemented_properties = self._implemented()
+        self._arguments = {
+            "model": os.fspath(model) if isinstance(model, (str, os.PathLike)) else None,
+            "extensions_directory": extensions_directory,
+            "check_consistency": check_consistency,
+            "device": device,
+            "variants": dict(variants) if variants else None,
+            "non_conservative": non_conservative,
+            "do_gradients_with_energy": do_gradients_with_energy,
+            "uncertainty_threshold": uncertainty_threshold,
+            "neighbor_skin": neighbor_skin,
+        }
+
+    def _checked_outputs(self, outputs: Optional[Dict[str, ModelOutput]]) -> Dict[str, ModelOutput]:
+        for name, output in (outputs or {}).items():
+            if not isinstance(output, ModelOutput):
+                raise TypeError(
+                    f"expected `additional_outputs` to be ModelOutput, got {type(output).__name__} for '{name}'"
+                )
+            self._engine.output(name)
+        return dict(outputs or {})
+
+    def _implemented(self) -> List[str]:
+        properties = [name for name, result in _FROM_ENERGY.items() if self._engine.can_give(result)]
+        for name, (output, kind, _) in _FROM_OUTPUT.items():
+            if self._engine.offers(output):
+                declared = self._engine.capabilities.outputs[self._engine.output(output)].sample_kind
+                if kind in ("system", declared):
+                    properties.append(name)
+        return properties
+
+    def model(self) -> Any:
+        """Give the model."""
+        return self._engine.model
+
+    def metadata(self) -> ModelMetadata:
+        """Give the metadata of the model."""
+        return self._engine.model.metadata()
+
+    def capabilities(self) -> ModelCapabilities:
+        """Give the capabilities of the model."""
+        return self._engine.capabilities
+
+    def todict(self) -> Dict[str, Any]:
+        """Give the arguments of this calculator as plain data, for models from files.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not from a file.
+        """
+        if self._arguments["model"] is None:
+            raise RuntimeError("expected a calculator with the path of a model file, got one with a model; save it first")
+        return dict(self._arguments)
+
+    @classmethod
+    def fromdict(cls, arguments: Dict[str, Any]) -> "MetatomicCalculator":
+        """Make a calculator from what `todict` gave."""
+        return cls(**arguments)
+
+    def check_state(self, atoms: ase.Atoms, tol: float = 1e-15) -> List[str]:
+        """List what changed since the last calculation, inputs of the model such as momenta or ``info`` included."""
+        changes = super().check_state(atoms, tol)
+        if not changes and self._model_inputs:
+            inputs = structure_from_atoms(atoms, self._model_inputs).inputs
+            changes = [name for name, values in inputs.items() if not np.array_equal(values, self._last_inputs.get(name))]
+        return changes
+
+    def calculate(
+        self,
+        atoms: Optional[ase.Atoms] = None,
+        properties: Optional[List[str]] = None,
+        system_changes: List[str] = all_changes,
+    ) -> None:
+        """Compute properties of atoms and keep them in ``results``.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            If the model, or the cell of the atoms, does not allow a property.
+        ValueError
+            If the model does not know an atomic type, or gives values that are not finite.
+        """
+        properties = properties or ["energy"]
+        if atoms is None:
+            atoms = self.atoms
+        if atoms is None:
+            raise ValueError("expected `atoms` to calculate, got None")
+        wanted = self._wanted(atoms, properties)
+        super().calculate(atoms, properties, system_changes)
+        structure = structure_from_atoms(atoms, self._model_inputs)
+        outputs = {name: output.sample_kind for name, output in self._requested.items() if not output.explicit_gradients}
+        units = {name: output.unit for name, output in self._requested.items() if output.unit}
+        for name in wanted:
+            if name in _FROM_OUTPUT:
+                output, kind, unit = _FROM_OUTPUT[name]
+                outputs.setdefault(self._engine.output(output), kind)
+                units.setdefault(self._engine.output(output), unit)
+        evaluation = self._engine.evaluate(
+            [structure],
+            sorted({_FROM_ENERGY[name] for name in wanted if name in _FROM_ENERGY}),
+            outputs=outputs,
+            units={**self._units, **units},
+        )
+        with_gradients = {name: output for name, output in self._requested.items() if output.explicit_gradients}
+        tensors = {name: evaluation.tensors[name] for name in self._requested if name in evaluation.tensors}
+        if with_gradients:
+            tensors.update(self._engine.run([structure], with_gradients, units=self._units))
+        self.additional_outputs = tensors
+        self._last_inputs = structure.inputs
+        self.results = self._results(evaluation, wanted, atoms.cell.volume)
+
+    def _wanted(self, atoms: ase.Atoms, properties: Sequence[str]) -> List[str]:
+        """Give the properties to compute, after checking that all that were asked for are possible."""
+        for name in properties:
+            if name not in self.implemented_properties:
+                raise PropertyNotImplementedError(
+                    f"expected a property that this model has, {self.implemented_properties}, got '{name}'"
+                )
+            if name in _NEEDS_CELL and not has_stress(atoms):
+                raise PropertyNotImplementedError(
+                    f"expected a periodic structure with three cell vectors for '{name}', got pbc {atoms.pbc.tolist()} "
+                    f"and a cell of rank {atoms.cell.rank}"
+                )
+        wanted = set(properties)
+        if "free_energy" in wanted or "energy" in wanted:
+            wanted |= {"energy", "free_energy"}
+        if self._with_energy or wanted - {"energy", "free_energy", "energies"}:
+            wanted |= {name for name in _WITH_ENERGY if name in self.implemented_properties}
+        if not has_stress(atoms):
+            wanted -= set(_NEEDS_CELL)
+        return sorted(wanted)
+
+    def _results(self, evaluation: Evaluation, wanted: Sequence[str], volume: float) -> Dict[str, Any]:
+        results: Dict[str, Any] = {}
+        if evaluation.energy is not None:
+            results["energy"] = results["free_energy"] = float(evaluation.energy[0])
+        if evaluation.atomic_energies is not None:
+            results["energies"] = evaluation.atomic_energies
+        if evaluation.forces is not None:
+            results["forces"] = self._forces(evaluation, 0)
+        if evaluation.stress is not None:
+            results["stress"] = voigt(evaluation.stress[0])
+        if evaluation.atomic_virials is not None:
+            results["stresses"] = voigt(-evaluation.atomic_virials / volume)
+        for name in set(wanted) & set(_FROM_OUTPUT):
+            values = evaluation.outputs[self._engine.output(_FROM_OUTPUT[name][0])]
+            results[name] = values.reshape(3) if name == "dipole" else values.reshape(-1)
+        return results
+
+    def _forces(self, evaluation: Evaluation, index: int) -> np.ndarray:
+        forces = evaluation.forces[evaluation.atoms(index)]  # type: ignore[index]
+        if self._direct_forces and len(forces) > 0:
+            # direct forces do not add up to zero by themselves, and would make the centre of mass drift
+            forces = forces - forces.mean(axis=0)
+        return forces
+
+    def run_model(
+        self,
+        atoms: Union[ase.Atoms, Sequence[ase.Atoms]],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels] = None,
+    ) -> Dict[str, TensorMap]:
+        """Compute any outputs of the model, in angstrom and in the units that the outputs state.
+
+        Parameters
+        ----------
+        atoms
+            One structure or several.
+        outputs
+            What to compute, by name.
+        selected_atoms
+            Labels ``system`` and ``atom``: compute the outputs for these atoms only; None for all.
+
+        Returns
+        -------
+        dict of TensorMap
+            The outputs, with the structures numbered in the dimension ``system`` of the samples.
+        """
+        structures = [structure_from_atoms(one, self._model_inputs) for one in _as_list(atoms)]
+        return self._engine.run(structures, outputs, selected_atoms, self._units)
+
+    def compute_energy(
+        self,
+        atoms: Union[ase.Atoms, Sequence[ase.Atoms]],
+        compute_forces_and_stresses: bool = False,
+        *,
+        per_atom: bool = False,
+    ) -> Dict[str, Any]:
+        """Compute energies, and forces and stresses if wanted, of one structure or several in one call of the model.
+
+        Parameters
+        ----------
+        atoms
+            One structure or several.
+        compute_forces_and_stresses
+            Also compute forces, and stresses of periodic structures.
+        per_atom
+            Also compute energies per atom.
+
+        Returns
+        -------
+        dict
+            "energy" in eV; "energies" (n_atoms,) with ``per_atom``; "forces" (n_atoms, 3) in eV/angstrom and "stress"
+            (3, 3) in eV/angstrom^3.  Lists with one entry for each structure if several were given; the stress is
+            None for a structure without one, and not there if no structure has one.
+        """
+        all_atoms = _as_list(atoms)
+        results = ["energy"]
+        if per_atom:
+            if not self._engine.can_give("atomic_energies"):
+                raise PropertyNotImplementedError("expected a model with energies per atom for `per_atom`, got another one")
+            results.append("atomic_energies")
+        if compute_forces_and_stresses:
+            results += ["forces", "virial"]
+        evaluation = self._engine.evaluate(
+            [structure_from_atoms(one, self._model_inputs) for one in all_atoms],
+            results,
+            units=self._units,
+            slots=range(_FIRST_BATCH_SLOT, _FIRST_BATCH_SLOT + len(all_atoms)),
+        )
+        computed = self._batch_results(evaluation, all_atoms)
+        if isinstance(atoms, ase.Atoms):
+            return {name: values[0] for name, values in computed.items()}
+        return computed
+
+    def _batch_results(self, evaluation: Evaluation, all_atoms: Sequence[ase.Atoms]) -> Dict[str, List[Any]]:
+        n_structures = range(len(all_atoms))
+        computed: Dict[str, List[Any]] = {"energy": [float(evaluation.energy[i]) for i in n_structures]}  # type: ignore[index]
+        if evaluation.atomic_energies is not None:
+            computed["energies"] = [evaluation.atomic_energies[evaluation.atoms(i)] for i in n_structures]
+        if evaluation.forces is not None:
+            computed["forces"] = [self._forces(evaluation, i) for i in n_structures]
+        if evaluation.virial is not None and any(has_stress(one) for one in all_atoms):
+            computed["stress"] = [
+                -evaluation.virial[i] / one.cell.volume if has_stress(one) else None for i, one in enumerate(all_atoms)
+            ]
+        return computed
+
+
+def _as_list(atoms: Union[ase.Atoms, Sequence[ase.Atoms]]) -> List[ase.Atoms]:
+    if isinstance(atoms, ase.Atoms):
+        return [atoms]
+    if not isinstance(atoms, (list, tuple)) or len(atoms) == 0:
+        raise TypeError(f"expected `atoms` to be ase.Atoms or a list of them, got {type(atoms).__name__}")
+    return list(atoms)

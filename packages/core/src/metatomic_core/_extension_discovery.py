@@ -1,0 +1,146 @@
+"""Which custom classes and operators a compiled model uses, and which loaded libraries registered them."""
+
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Set, Tuple
+
+import torch
+
+from ._shared_libraries import library_stem, loaded_extensions
+
+# Namespaces of operators and classes that torch 2.13 itself registers (listed from a process that loads nothing
+# else, plus those of its optional backends).
+_TORCH_NAMESPACES = frozenset(
+    """
+    _c10d_functional _c10d_functional_autograd _caffe2 _dtensor _native _nnapi _quantized _test aten backendutils c10d
+    cuda cudnn debug_mode_ops debugprims dist_rpc export higher_order inductor inductor_prims metal metal_prepack mkl
+    mkldnn mkldnn_prepacked mps nnapi onednn onnx prepacked prim prims profiler profiling quantization quantized rnn
+    rngprims rpc sparse static_runtime symm_mem tensorexpr vulkan vulkan_prepack xnnpack xpu
+    """.split()
+)
+# metatensor-torch, which this package and every model need anyway.
+_BASE_NAMESPACES = frozenset(["metatensor"])
+_IGNORED = _TORCH_NAMESPACES | _BASE_NAMESPACES
+
+_CLASS = re.compile(r"__torch__\.torch\.classes\.(\w+)\.(\w+)")
+_OPERATOR = re.compile(r"^(\w+)::(\w+)")
+
+
+class _Collector:
+    """Walk modules, graphs and types, each once, and remember custom classes and operators."""
+
+    def __init__(self) -> None:
+        self.classes: Set[str] = set()
+        self.operators: Set[str] = set()
+        self._seen: Set[str] = set()
+
+    def add_type(self, kind: Any) -> None:
+        text = kind.annotation_str
+        if text in self._seen:
+            return
+        self._seen.add(text)
+        for namespace, name in _CLASS.findall(text):
+            if namespace not in _IGNORED:
+                self.classes.add(f"{namespace}.{name}")
+        # attributes of a class, elements of a list, ...
+        for contained in kind.containedTypes():
+            self.add_type(contained)
+        if kind.kind() == "ClassType":
+            self._add_methods(kind)
+
+    def _add_methods(self, kind: Any) -> None:
+        """Add the methods of a class, which are saved whether or not they are called."""
+        for name in kind.method_names():
+            # None for methods of modules, and of classes that came from a file
+            function = torch.jit._state._python_cu.find_function(f"{kind.qualified_name()}.{name}")
+            if function is not None:
+                self.add_graph(function.inlined_graph)
+
+    def add_graph(self, graph: Any) -> None:
+        for value in graph.inputs():
+            self.add_type(value.type())
+        self._add_block(graph)
+
+    def _add_block(self, block: Any) -> None:
+        for node in block.nodes():
+            match = _OPERATOR.match(node.kind())
+            if match is not None and match.group(1) not in _IGNORED:
+                self.operators.add(match.group(0))
+            for value in node.outputs():
+                self.add_type(value.type())
+            for inner in node.blocks():
+                self._add_block(inner)
+
+
+def used_names(scripted: torch.jit.ScriptModule) -> Tuple[List[str], List[str]]:
+    """List the custom classes and operators in the code and the attributes of a compiled module.
+
+    Parameters
+    ----------
+    scripted
+        The module; its sub-modules are included.
+
+    Returns
+    -------
+    list of str, list of str
+        Classes as "namespace.Class" and operators as "namespace::operator", sorted, without those of torch and
+        metatensor.
+    """
+    collector = _Collector()
+    for _, module in scripted.named_modules():
+        collector.add_type(module._c._type())
+        for name in module._c._method_names():
+            collector.add_graph(module._c._get_method(name).inlined_graph)
+    return sorted(collector.classes), sorted(collector.operators)
+
+
+def is_registered(name: str) -> bool:
+    """Tell whether a class "namespace.Class" or an operator "namespace::operator" exists in this process."""
+    try:
+        if "::" in name:
+            namespace, operator = name.split("::")
+            getattr(getattr(torch.ops, namespace), operator)
+        else:
+            namespace, class_name = name.split(".")
+            getattr(getattr(torch.classes, namespace), class_name)
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+def libraries_of(names: List[str]) -> Dict[Path, List[str]]:
+    """Find the loaded library that registers each name, by the texts in the libraries.
+
+    A library that registers ``ns::op`` or ``ns.Class`` holds both parts as texts.  Where several do, those win that
+    hold the second part as a text of its own, and of these the one which is named after the namespace.
+
+    Raises
+    ------
+    RuntimeError
+        If no loaded library has a name.
+    """
+    contents = {path: path.read_bytes() for path in loaded_extensions()} if names else {}
+    found: Dict[Path, List[str]] = {}
+    for name in names:
+        namespace, member = re.split(r"::|\.", name)
+        best = max(
+            ((_match(content, path, namespace, member), path) for path, content in contents.items()),
+            default=(0, Path()),
+        )
+        if best[0] == 0:
+            raise RuntimeError(
+                f"expected a library loaded by `torch.ops.load_library` that registers '{name}', which this model uses, "
+                "got none; operators defined in Python can not be saved in a model"
+            )
+        found.setdefault(best[1], []).append(name)
+    return found
+
+
+def _match(content: bytes, path: Path, namespace: str, member: str) -> int:
+    """Tell how well a library fits a name: 0 for not at all."""
+    if namespace.encode() not in content or member.encode() not in content:
+        return 0
+    # C strings end with a zero; the schema of an operator goes on with its arguments
+    own_text = any(text in content for text in (f"\0{member}\0".encode(), f"\0{member}(".encode()))
+    named_after = namespace in library_stem(path.name)
+    return 1 + 2 * own_text + named_after
