@@ -10,17 +10,15 @@ from ._shared_libraries import library_stem, loaded_extensions
 
 # Namespaces of operators and classes that torch 2.13 itself registers (listed from a process that loads nothing
 # else, plus those of its optional backends).
-_TORCH_NAMESPACES = frozenset(
-    """
-    _c10d_functional _c10d_functional_autograd _caffe2 _dtensor _native _nnapi _quantized _test aten backendutils c10d
-    cuda cudnn debug_mode_ops debugprims dist_rpc export higher_order inductor inductor_prims metal metal_prepack mkl
-    mkldnn mkldnn_prepacked mps nnapi onednn onnx prepacked prim prims profiler profiling quantization quantized rnn
-    rngprims rpc sparse static_runtime symm_mem tensorexpr vulkan vulkan_prepack xnnpack xpu
-    """.split()
-)
+_TORCH_NAMESPACES = """
+_c10d_functional _c10d_functional_autograd _caffe2 _dtensor _native _nnapi _quantized _test aten backendutils c10d
+cuda cudnn debug_mode_ops debugprims dist_rpc export higher_order inductor inductor_prims metal metal_prepack mkl
+mkldnn mkldnn_prepacked mps nnapi onednn onnx prepacked prim prims profiler profiling quantization quantized rnn
+rngprims rpc sparse static_runtime symm_mem tensorexpr vulkan vulkan_prepack xnnpack xpu
+""".split()  # noqa: SIM905  (a list of quoted names would be three times as long)
 # metatensor-torch, which this package and every model need anyway.
 _BASE_NAMESPACES = frozenset(["metatensor"])
-_IGNORED = _TORCH_NAMESPACES | _BASE_NAMESPACES
+_IGNORED = frozenset(_TORCH_NAMESPACES) | _BASE_NAMESPACES
 
 _CLASS = re.compile(r"__torch__\.torch\.classes\.(\w+)\.(\w+)")
 _OPERATOR = re.compile(r"^(\w+)::(\w+)")
@@ -29,47 +27,65 @@ _OPERATOR = re.compile(r"^(\w+)::(\w+)")
 class _Collector:
     """Walk modules, graphs and types, each once, and remember custom classes and operators."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: List[torch.jit.ScriptModule]) -> None:
         self.classes: Set[str] = set()
         self.operators: Set[str] = set()
         self._seen: Set[str] = set()
+        # functions and classes the code of which can not be found by name
+        self._unknown: Set[str] = set()
+        self._modules = {module._c._type().annotation_str for module in modules}
+        for module in modules:
+            self._add_type(module._c._type())
+            for name in module._c._method_names():
+                self._add_method(module._c._get_method(name))
 
-    def add_type(self, kind: Any) -> None:
+    def _add_method(self, method: Any) -> None:
+        # the graph without what it calls is a hundred times smaller; but what came from a file, as in a loaded model
+        # that is saved again, can not be looked up by name
+        if not self._add_block(method.graph):
+            self._add_block(method.inlined_graph)
+
+    def _add_type(self, kind: Any) -> bool:
+        """Add a type; give False for a function or class the code of which can not be found."""
         text = kind.annotation_str
-        if text in self._seen:
-            return
-        self._seen.add(text)
-        for namespace, name in _CLASS.findall(text):
-            if namespace not in _IGNORED:
-                self.classes.add(f"{namespace}.{name}")
+        if text not in self._seen:
+            self._seen.add(text)
+            for namespace, name in _CLASS.findall(text):
+                if namespace not in _IGNORED:
+                    self.classes.add(f"{namespace}.{name}")
+            if not self._add_code(kind, text):
+                self._unknown.add(text)
+        return text not in self._unknown
+
+    def _add_code(self, kind: Any, text: str) -> bool:
+        if kind.kind() == "FunctionType":
+            return self._add_function(text)
         # attributes of a class, elements of a list, ...
-        for contained in kind.containedTypes():
-            self.add_type(contained)
-        if kind.kind() == "ClassType":
-            self._add_methods(kind)
+        known = all([self._add_type(contained) for contained in kind.containedTypes()])
+        if kind.kind() != "ClassType" or text in self._modules or _CLASS.match(text):
+            return known
+        # all methods of a class are saved, whether or not they are called
+        return all([self._add_function(f"{text}.{name}") for name in kind.method_names()]) and known
 
-    def _add_methods(self, kind: Any) -> None:
-        """Add the methods of a class, which are saved whether or not they are called."""
-        for name in kind.method_names():
-            # None for methods of modules, and of classes that came from a file
-            function = torch.jit._state._python_cu.find_function(f"{kind.qualified_name()}.{name}")
-            if function is not None:
-                self.add_graph(function.inlined_graph)
+    def _add_function(self, qualified_name: str) -> bool:
+        function = torch.jit._state._python_cu.find_function(qualified_name)
+        if function is not None:
+            self._add_method(function)
+        return function is not None
 
-    def add_graph(self, graph: Any) -> None:
-        for value in graph.inputs():
-            self.add_type(value.type())
-        self._add_block(graph)
-
-    def _add_block(self, block: Any) -> None:
+    def _add_block(self, block: Any) -> bool:
+        complete = True
+        for value in block.inputs():
+            self._add_type(value.type())
         for node in block.nodes():
             match = _OPERATOR.match(node.kind())
             if match is not None and match.group(1) not in _IGNORED:
                 self.operators.add(match.group(0))
             for value in node.outputs():
-                self.add_type(value.type())
+                complete = self._add_type(value.type()) and complete
             for inner in node.blocks():
-                self._add_block(inner)
+                complete = self._add_block(inner) and complete
+        return complete
 
 
 def used_names(scripted: torch.jit.ScriptModule) -> Tuple[List[str], List[str]]:
@@ -86,11 +102,7 @@ def used_names(scripted: torch.jit.ScriptModule) -> Tuple[List[str], List[str]]:
         Classes as "namespace.Class" and operators as "namespace::operator", sorted, without those of torch and
         metatensor.
     """
-    collector = _Collector()
-    for _, module in scripted.named_modules():
-        collector.add_type(module._c._type())
-        for name in module._c._method_names():
-            collector.add_graph(module._c._get_method(name).inlined_graph)
+    collector = _Collector([module for _, module in scripted.named_modules()])
     return sorted(collector.classes), sorted(collector.operators)
 
 
@@ -129,8 +141,8 @@ def libraries_of(names: List[str]) -> Dict[Path, List[str]]:
         )
         if best[0] == 0:
             raise RuntimeError(
-                f"expected a library loaded by `torch.ops.load_library` that registers '{name}', which this model uses, "
-                "got none; operators defined in Python can not be saved in a model"
+                f"expected a library loaded by `torch.ops.load_library` that registers '{name}', which this model "
+                "uses, got none; operators defined in Python can not be saved in a model"
             )
         found.setdefault(best[1], []).append(name)
     return found

@@ -36,7 +36,7 @@ def file_sha256(path: Path) -> str:
 
 
 def library_stem(name: str) -> str:
-    """Give the part of a library's file name that is the same on all platforms: "vesin_torch" of "libvesin_torch.so"."""
+    """Give what a library is called on all platforms: "vesin_torch" for "libvesin_torch.so"."""
     stem = re.sub(r"\.(so(\.[\d.]+)?|dylib|dll|pyd)$", "", name)
     return stem[3:] if stem.startswith("lib") else stem
 
