@@ -7,6 +7,7 @@ from importlib.metadata import version as _version
 
 from .atoms import systems_to_torch
 from .autograd import register_autograd_neighbors
+from .capabilities import ModelCapabilities
 from .extensions import load_model_extensions
 from .interface import ModelInterface
 from .io import check_atomistic_model, load_atomistic_model, read_model_metadata
@@ -14,7 +15,7 @@ from .loaded import LoadedModel, is_atomistic_model
 from .metadata import ModelMetadata
 from .model import AtomisticModel
 from .neighbors import NeighborListOptions
-from .outputs import ModelCapabilities, ModelEvaluationOptions, ModelOutput
+from .outputs import ModelEvaluationOptions, ModelOutput
 from .quantities import unit_dimension_for_quantity
 from .selection import pick_device, pick_output
 from .system import System

@@ -4,10 +4,11 @@ import dataclasses
 import json
 from typing import Any, Dict, List
 
+from .capabilities import ModelCapabilities
 from .extensions import Extension
 from .metadata import ModelMetadata
 from .neighbors import NeighborListOptions
-from .outputs import ModelCapabilities, ModelOutput
+from .outputs import ModelOutput
 
 # Grows whenever a file could be misread by older code: a new attribute of a scripted class, a new argument of
 # `AtomisticModel.evaluate`.

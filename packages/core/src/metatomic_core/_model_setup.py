@@ -5,8 +5,9 @@ import warnings
 from typing import Any, Dict, List
 
 from ._validation import check_capabilities
+from .capabilities import ModelCapabilities
 from .neighbors import NeighborListOptions
-from .outputs import ModelCapabilities, ModelOutput
+from .outputs import ModelOutput
 from .quantities import canonical_name, check_quantity_name, other_spelling
 
 

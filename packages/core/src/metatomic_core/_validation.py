@@ -21,7 +21,8 @@ from .quantities import (
 from .units import check_unit
 
 if TYPE_CHECKING:
-    from .outputs import ModelCapabilities, ModelOutput
+    from .capabilities import ModelCapabilities
+    from .outputs import ModelOutput
 
 SAMPLE_KINDS = ("system", "atom", "atom_pair")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}

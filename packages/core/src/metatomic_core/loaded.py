@@ -9,10 +9,11 @@ from metatensor.torch import TensorMap
 
 from . import _torchscript, extensions
 from ._header import ModelHeader
+from .capabilities import ModelCapabilities
 from .metadata import ModelMetadata
 from .model import AtomisticModel
 from .neighbors import NeighborListOptions
-from .outputs import ModelCapabilities, ModelEvaluationOptions, ModelOutput
+from .outputs import ModelEvaluationOptions, ModelOutput
 from .quantities import canonical_name
 from .system import System
 

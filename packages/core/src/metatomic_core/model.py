@@ -6,13 +6,21 @@ import torch
 from metatensor.torch import Labels, TensorMap
 
 from . import io
-from ._consistency import check_inputs_present, check_request, check_results, check_selected_atoms, check_system_data, check_systems
+from ._consistency import (
+    check_inputs_present,
+    check_request,
+    check_results,
+    check_selected_atoms,
+    check_system_data,
+    check_systems,
+)
 from ._conversion import cached_factor, converted_system, dimension_of, scaled_tensor
 from ._model_setup import check_model_capabilities, inner_names, offered_outputs
+from .capabilities import ModelCapabilities
 from .interface import check_module, collect_inputs, collect_neighbor_lists
 from .metadata import ModelMetadata, check_metadata, metadata_card
 from .neighbors import NeighborListOptions
-from .outputs import ModelCapabilities, ModelEvaluationOptions, ModelOutput
+from .outputs import ModelEvaluationOptions, ModelOutput
 from .pipeline import (
     asked_outputs,
     attach_inputs,

@@ -1,4 +1,4 @@
-"""What can be asked of a model: `ModelOutput`, `ModelCapabilities` and `ModelEvaluationOptions`."""
+"""What can be asked of a model: `ModelOutput` and `ModelEvaluationOptions`."""
 
 from typing import Dict, List, Optional
 
@@ -6,18 +6,8 @@ import torch
 from metatensor.torch import Labels
 
 from ._torchscript import script_class
-from ._validation import (
-    check_atomic_types,
-    check_capabilities,
-    check_devices,
-    check_dtype_name,
-    check_interaction_range,
-    check_output,
-    check_output_names,
-    check_outputs,
-    check_selected_atoms,
-)
-from .units import check_unit, unit_conversion_factor
+from ._validation import check_output, check_output_names, check_selected_atoms
+from .units import check_unit
 
 
 class ModelOutput:
@@ -163,153 +153,6 @@ class ModelOutput:
         return f"ModelOutput({', '.join(parts)})"
 
 
-class ModelCapabilities:
-    """What a model can do.
-
-    Parameters
-    ----------
-    outputs
-        What the model gives, by name: a standard quantity, ``quantity/variant`` or ``domain::quantity``.
-    atomic_types
-        Atomic types (atomic numbers, as a rule) that the model knows.
-    interaction_range
-        Distance beyond which an atom has no effect on the results for another one, in ``length_unit``; at least the
-        largest cutoff of a neighbor list, times the number of layers for message passing; infinite for long-range
-        models.  Negative stands for "not set", which a model refuses.
-    length_unit
-        Length unit of the model; empty for none.
-    supported_devices
-        Devices that the model runs on, the best one first.
-    dtype
-        "float32" or "float64".
-
-    Raises
-    ------
-    TypeError
-        If an argument is of the wrong type.
-    ValueError
-        If a name, unit, device or dtype is not a known one, if an atomic type is given twice, if a unit does not
-        belong to its quantity, or if the interaction range is NaN.
-    """
-
-    def __init__(
-        self,
-        outputs: Optional[Dict[str, ModelOutput]] = None,
-        atomic_types: Optional[List[int]] = None,
-        interaction_range: float = -1.0,
-        length_unit: str = "",
-        supported_devices: Optional[List[str]] = None,
-        dtype: str = "",
-    ):
-        self._outputs: Dict[str, ModelOutput] = {}
-        self._atomic_types: List[int] = []
-        self._interaction_range = float(interaction_range)
-        self._length_unit = length_unit
-        self._supported_devices: List[str] = []
-        self._dtype = dtype
-        if outputs is not None:
-            self._outputs = outputs
-        if atomic_types is not None:
-            self._atomic_types = atomic_types
-        if supported_devices is not None:
-            self._supported_devices = supported_devices
-        if not torch.jit.is_scripting():
-            check_capabilities(self)
-
-    @property
-    def outputs(self) -> Dict[str, ModelOutput]:
-        """What the model gives, by name."""
-        return self._outputs
-
-    @outputs.setter
-    def outputs(self, value: Dict[str, ModelOutput]) -> None:
-        if not torch.jit.is_scripting():
-            check_outputs(value)
-        self._outputs = value
-
-    @property
-    def atomic_types(self) -> List[int]:
-        """Atomic types that the model knows."""
-        return self._atomic_types
-
-    @atomic_types.setter
-    def atomic_types(self, value: List[int]) -> None:
-        if not torch.jit.is_scripting():
-            check_atomic_types(value)
-        self._atomic_types = value
-
-    @property
-    def interaction_range(self) -> float:
-        """Interaction range in ``length_unit``; negative if not set."""
-        return self._interaction_range
-
-    @interaction_range.setter
-    def interaction_range(self, value: float) -> None:
-        if not torch.jit.is_scripting():
-            check_interaction_range(value)
-        self._interaction_range = float(value)
-
-    @property
-    def length_unit(self) -> str:
-        """Length unit of the model."""
-        return self._length_unit
-
-    @length_unit.setter
-    def length_unit(self, value: str) -> None:
-        if not torch.jit.is_scripting():
-            check_unit("length_unit", value, "length")
-        self._length_unit = value
-
-    @property
-    def supported_devices(self) -> List[str]:
-        """Devices that the model runs on, the best one first."""
-        return self._supported_devices
-
-    @supported_devices.setter
-    def supported_devices(self, value: List[str]) -> None:
-        if not torch.jit.is_scripting():
-            check_devices(value)
-        self._supported_devices = value
-
-    @property
-    def dtype(self) -> str:
-        """Floating point type of the model: "float32" or "float64"."""
-        return self._dtype
-
-    @dtype.setter
-    def dtype(self, value: str) -> None:
-        if not torch.jit.is_scripting():
-            check_dtype_name(value)
-        self._dtype = value
-
-    @torch.jit.unused
-    def engine_interaction_range(self, engine_length_unit: str) -> float:
-        """Give the interaction range in another length unit.
-
-        Raises
-        ------
-        ValueError
-            If the unit is not a length.
-        """
-        return self._interaction_range * unit_conversion_factor(
-            self._length_unit, engine_length_unit
-        )
-
-    @torch.jit.unused
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ModelCapabilities) and self.__dict__ == other.__dict__
-
-    __hash__ = None  # type: ignore[assignment]
-
-    @torch.jit.unused
-    def __repr__(self) -> str:
-        return (
-            f"ModelCapabilities(outputs={self._outputs!r}, atomic_types={self._atomic_types!r}, "
-            f"interaction_range={self._interaction_range!r}, length_unit={self._length_unit!r}, "
-            f"supported_devices={self._supported_devices!r}, dtype={self._dtype!r})"
-        )
-
-
 class ModelEvaluationOptions:
     """What an engine asks of a model in one evaluation.
 
@@ -386,5 +229,4 @@ class ModelEvaluationOptions:
 
 
 script_class(ModelOutput)
-script_class(ModelCapabilities)
 script_class(ModelEvaluationOptions)

@@ -1,0 +1,346 @@
+"""Small scripted models, and structures to try them on, that several test folders share."""
+
+from typing import Dict, List, Optional
+
+import numpy as np
+import torch
+from metatensor.torch import Labels, TensorBlock, TensorMap
+
+from metatomic_core import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
+from metatomic_core.engine import Structure
+
+CUTOFF = 4.0
+SHORT_CUTOFF = 2.5
+
+
+def as_map(values: torch.Tensor, samples: Labels, components: List[Labels], property_name: str) -> TensorMap:
+    """Give one block with the key _ = 0; values of shape (n_samples, components..., n_properties)."""
+    device = values.device
+    properties = Labels([property_name], torch.arange(values.size(-1), device=device).reshape(-1, 1))
+    block = TensorBlock(values, samples, components, properties)
+    return TensorMap(Labels(["_"], torch.tensor([[0]], device=device)), [block])
+
+
+def system_samples(systems: List[System]) -> Labels:
+    return Labels(["system"], torch.arange(len(systems), device=systems[0].positions.device).reshape(-1, 1))
+
+
+def atom_samples(systems: List[System]) -> Labels:
+    values: List[torch.Tensor] = []
+    for i in range(len(systems)):
+        atoms = torch.arange(len(systems[i]), device=systems[i].positions.device)
+        values.append(torch.stack([torch.full_like(atoms, i), atoms], dim=1))
+    return Labels(["system", "atom"], torch.cat(values))
+
+
+def is_selected(systems: List[System], selected_atoms: Optional[Labels]) -> torch.Tensor:
+    labels = atom_samples(systems).values
+    if selected_atoms is None:
+        return torch.ones(labels.size(0), dtype=torch.bool, device=labels.device)
+    chosen = selected_atoms.values.to(labels.dtype)
+    return (labels.unsqueeze(1) == chosen.unsqueeze(0)).all(dim=2).any(dim=1)
+
+
+def per_atom_map(
+    per_atom: torch.Tensor,
+    systems: List[System],
+    kind: str,
+    selected_atoms: Optional[Labels],
+    property_name: str,
+) -> TensorMap:
+    """Give per-atom values (n_atoms, n_properties) of the selected atoms, or their sums over each system."""
+    chosen = is_selected(systems, selected_atoms)
+    labels = atom_samples(systems).values[chosen]
+    values = per_atom[chosen]
+    if kind == "atom":
+        return as_map(values, Labels(["system", "atom"], labels), [], property_name)
+    sums = torch.zeros([len(systems), values.size(1)], dtype=values.dtype, device=values.device)
+    sums = sums.index_add(0, labels[:, 0].to(torch.int64), values)
+    return as_map(sums, system_samples(systems), [], property_name)
+
+
+def density(system: System, options: NeighborListOptions) -> torch.Tensor:
+    """Give a density at each atom of one system, from a full list; smooth at the cutoff."""
+    neighbors = system.get_neighbor_list(options)
+    pairs = neighbors.samples.values.to(torch.int64)
+    r = neighbors.values.squeeze(-1).square().sum(1).sqrt()
+    weight = system.types.to(r.dtype)[pairs[:, 1]] / 10.0
+    result = torch.zeros(len(system), dtype=r.dtype, device=r.device)
+    return result.index_add(0, pairs[:, 0].contiguous(), weight * (1.0 - r / options.cutoff).pow(5))
+
+
+def repulsion(system: System, options: NeighborListOptions) -> torch.Tensor:
+    """Give a pair energy, half to each atom of one system, from a half list."""
+    neighbors = system.get_neighbor_list(options)
+    pairs = neighbors.samples.values.to(torch.int64)
+    r = neighbors.values.squeeze(-1).square().sum(1).sqrt()
+    half = 1.5 * (1.0 - r / options.cutoff).pow(5)
+    result = torch.zeros(len(system), dtype=r.dtype, device=r.device)
+    return result.index_add(0, pairs[:, 0].contiguous(), half).index_add(0, pairs[:, 1].contiguous(), half)
+
+
+class ManyBody(torch.nn.Module):
+    """Energy of an embedded atom in a full list; asked for by `TwoLists`."""
+
+    def __init__(self, cutoff: float):
+        super().__init__()
+        self.cutoff = cutoff
+
+    def forward(self, system: System) -> torch.Tensor:
+        return -(1.0 + density(system, NeighborListOptions(self.cutoff, True, True))).sqrt() + 1.0
+
+    @torch.jit.export
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [NeighborListOptions(self.cutoff, True, True, "many-body")]
+
+
+class TwoLists(torch.nn.Module):
+    """Sees geometry only through a full and a half list of different cutoffs; `scale` sets its energy unit."""
+
+    def __init__(self, scale: float = 1.0, length: float = 1.0):
+        super().__init__()
+        self.scale = scale
+        self.many_body = ManyBody(CUTOFF * length)
+        self.short = SHORT_CUTOFF * length
+        self.register_buffer("spread", torch.tensor([0.9, 1.0, 1.1], dtype=torch.float64))
+
+    def atomic_energies(self, system: System) -> torch.Tensor:
+        pair = repulsion(system, NeighborListOptions(self.short, False, True))
+        return self.scale * (self.many_body(system) + pair)
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        energies = torch.cat([self.atomic_energies(system) for system in systems]).unsqueeze(1)
+        results: Dict[str, TensorMap] = {}
+        for name, output in outputs.items():
+            values = energies
+            if name == "energy/doubled":
+                values = 2.0 * energies
+            elif name == "energy_ensemble":
+                values = energies * self.spread.to(energies.dtype)
+            elif name == "energy_uncertainty":
+                values = 0.1 * energies.abs()
+            results[name] = per_atom_map(values, systems, output.sample_kind, selected_atoms, "energy")
+        return results
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [NeighborListOptions(self.short, False, True, "pairs")]
+
+
+class NoLists(torch.nn.Module):
+    """A harmonic trap: sees positions only; has explicit gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("k", torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        positions = torch.cat([system.positions for system in systems])
+        k = self.k.to(positions.dtype)
+        output = outputs["energy"]
+        energies = (0.5 * k * positions.square()).sum(1, keepdim=True)
+        result = per_atom_map(energies, systems, output.sample_kind, selected_atoms, "energy")
+        block = result.block_by_id(0)
+        if "positions" in output.explicit_gradients:
+            xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
+            atoms = atom_samples(systems).values
+            samples = Labels(["sample", "system", "atom"], torch.cat([atoms[:, :1], atoms], dim=1))
+            gradient = TensorBlock((k * positions).unsqueeze(-1), samples, [xyz], block.properties)
+            block.add_gradient("positions", gradient)
+        if "strain" in output.explicit_gradients:
+            components = [Labels(["xyz_" + i], torch.tensor([[0], [1], [2]])) for i in ["1", "2"]]
+            strain = torch.stack([system.positions.T @ (k * system.positions) for system in systems])
+            samples = Labels(["sample"], torch.arange(len(systems)).reshape(-1, 1))
+            block.add_gradient("strain", TensorBlock(strain.unsqueeze(-1), samples, components, block.properties))
+        return {"energy": result}
+
+
+class SquaredGradient(torch.nn.Module):
+    """Differentiates with respect to positions itself: its energy contains its own squared forces."""
+
+    def __init__(self):
+        super().__init__()
+        self.base = TwoLists()
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        energies: List[torch.Tensor] = []
+        for system in systems:
+            energy = self.base.atomic_energies(system)
+            gradient = torch.autograd.grad([energy.sum()], [system.positions], create_graph=True, allow_unused=True)[0]
+            if gradient is not None:
+                energy = energy + 0.3 * gradient.square().sum(1)
+            energies.append(energy)
+        values = torch.cat(energies).unsqueeze(1)
+        return {"energy": per_atom_map(values, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+
+
+class FieldAndVolume(torch.nn.Module):
+    """Uses positions and cell directly, besides pairs: a field on each atom and a term of the volume."""
+
+    def __init__(self):
+        super().__init__()
+        self.base = TwoLists()
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        energies: List[torch.Tensor] = []
+        for system in systems:
+            field = torch.tensor([0.3, -0.2, 0.1], dtype=system.positions.dtype, device=system.positions.device)
+            cell = system.cell
+            volume = torch.dot(cell[0], torch.linalg.cross(cell[1], cell[2]))
+            per_atom = self.base.atomic_energies(system) + (field * system.positions).sum(1)
+            energies.append(per_atom + 0.01 * volume / len(system))
+        values = torch.cat(energies).unsqueeze(1)
+        return {"energy": per_atom_map(values, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+
+
+class WithInputs(torch.nn.Module):
+    """Needs masses, charges, a spin multiplicity and a quantity of its own."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        energies: List[torch.Tensor] = []
+        for system in systems:
+            mass = system.get_data("mass").block_by_id(0).values.squeeze(-1)
+            charge = system.get_data("charge").block_by_id(0).values.squeeze(-1)
+            spin = system.get_data("spin_multiplicity").block_by_id(0).values.reshape(())
+            field = system.get_data("tests::field").block_by_id(0).values.reshape(1, 3)
+            energies.append(mass + charge.square() * spin + (field * system.positions).sum(1))
+        values = torch.cat(energies).unsqueeze(1)
+        return {"energy": per_atom_map(values, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+
+    def requested_inputs(self) -> Dict[str, ModelOutput]:
+        return {
+            "masses": ModelOutput(unit="u", sample_kind="atom"),
+            "charge": ModelOutput(unit="e", sample_kind="atom"),
+            "spin_multiplicity": ModelOutput(sample_kind="system"),
+            "tests::field": ModelOutput(unit="eV/angstrom", sample_kind="system"),
+        }
+
+
+class Direct(torch.nn.Module):
+    """Predicts forces and stress beside energy, with samples in reverse order; knows the plural name of forces."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
+        results: Dict[str, TensorMap] = {}
+        positions = torch.cat([system.positions for system in systems])
+        for name, output in outputs.items():
+            if name.startswith("energy"):
+                energies = positions.square().sum(1, keepdim=True)
+                results[name] = per_atom_map(energies, systems, output.sample_kind, selected_atoms, "energy")
+            elif name.startswith("non_conservative_force"):
+                chosen = is_selected(systems, selected_atoms)
+                labels = Labels(["system", "atom"], atom_samples(systems).values[chosen].flip(0))
+                # by atom: the number of the atom within its system, and of the system
+                number = labels.values.flip(1).to(positions.dtype)
+                values = torch.cat([number, positions[chosen].flip(0)[:, :1]], dim=1).unsqueeze(-1)
+                results[name] = as_map(values, labels, [xyz], "non_conservative_force")
+            else:
+                components = [Labels(["xyz_" + i], torch.tensor([[0], [1], [2]])) for i in ["1", "2"]]
+                labels = Labels(["system"], system_samples(systems).values.flip(0))
+                stress = torch.stack([system.cell for system in systems]).flip(0).unsqueeze(-1)
+                results[name] = as_map(stress, labels, components, "non_conservative_stress")
+        return results
+
+
+class Pairs(torch.nn.Module):
+    """Gives distances per atom pair."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        values: List[torch.Tensor] = []
+        samples: List[torch.Tensor] = []
+        for i in range(len(systems)):
+            block = systems[i].get_neighbor_list(NeighborListOptions(3.0, True, True))
+            pairs = block.samples.values
+            samples.append(torch.cat([torch.full_like(pairs[:, :1], i), pairs], dim=1))
+            values.append(block.values.square().sum(1).sqrt())
+        names = ["system", "first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
+        return {"tests::pairs": as_map(torch.cat(values), Labels(names, torch.cat(samples)), [], "distance")}
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [NeighborListOptions(3.0, True, True)]
+
+
+class Probe(torch.nn.Module):
+    """Tells whether a graph is recorded."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        neighbors = systems[0].get_neighbor_list(NeighborListOptions(3.0, True, True)).values
+        recorded = 1.0 if neighbors.requires_grad or systems[0].positions.requires_grad else 0.0
+        energies = torch.cat([system.positions for system in systems]).sum(1, keepdim=True)
+        results = {"energy": per_atom_map(energies, systems, "system", None, "energy")}
+        if "tests::graph" in outputs:
+            values = torch.full([len(systems), 1], recorded, dtype=energies.dtype)
+            results["tests::graph"] = as_map(values, system_samples(systems), [], "recorded")
+        return results
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [NeighborListOptions(3.0, True, True)]
+
+
+def wrap(
+    module: torch.nn.Module,
+    outputs: Optional[Dict[str, ModelOutput]] = None,
+    *,
+    energy_unit: str = "eV",
+    length_unit: str = "angstrom",
+    interaction_range: float = CUTOFF,
+    dtype: str = "float64",
+    supported_devices: Optional[List[str]] = None,
+) -> AtomisticModel:
+    """Wrap a module whose outputs are an energy per atom, if nothing else is said."""
+    if outputs is None:
+        outputs = {"energy": ModelOutput(unit=energy_unit, sample_kind="atom")}
+    capabilities = ModelCapabilities(
+        outputs=outputs,
+        atomic_types=[1, 6, 8, 14],
+        interaction_range=interaction_range,
+        length_unit=length_unit,
+        supported_devices=supported_devices or ["cpu"],
+        dtype=dtype,
+    )
+    return AtomisticModel(module.eval(), ModelMetadata(type(module).__name__), capabilities)
+
+
+TRICLINIC = np.array([[6.1, 0.2, -0.3], [1.7, 5.8, 0.4], [-0.9, 1.3, 6.4]])
+
+
+def structures() -> Dict[str, Structure]:
+    """Give small asymmetric structures in angstrom: one for each way in which boundary conditions go wrong."""
+    rng = np.random.default_rng(5)
+    types = np.array([14, 8, 6, 1, 8, 14])
+    fractions = rng.uniform(size=(6, 3))
+    outside = (fractions + np.array([[0, 0, 0], [2, -1, 0], [0, 0, -3], [1, 0, 0], [0, 0, 0], [0, 1, 1]])) @ TRICLINIC
+    spread = np.array([[0, 0, 0], [1.5, 0.3, 0.1], [-0.4, 1.7, 0.9], [0.8, -0.9, 2.1]], dtype=float)
+    periodic, open_ = np.array([True, True, True]), np.array([False, False, False])
+    slab = np.array([True, True, False])
+    return {
+        "triclinic": Structure(types, outside, TRICLINIC, periodic),
+        "slab": Structure(types[:4], spread + 0.3, TRICLINIC, slab),
+        "wire": Structure(types[:4], spread, TRICLINIC, np.array([False, True, False])),
+        "molecule": Structure(types[:4], spread - 0.7, np.zeros((3, 3)), open_),
+        "one atom": Structure(types[:1], np.array([[0.4, 7.0, -1.0]]), 0.55 * TRICLINIC, periodic),
+        "isolated atom": Structure(types[:1], np.array([[0.4, 0.0, -1.0]]), np.zeros((3, 3)), open_),
+        "small cell": Structure(types[:2], np.array([[0.1, 0.2, 0.3], [1.1, 1.6, 2.9]]), 0.4 * TRICLINIC, periodic),
+    }
