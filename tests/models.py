@@ -192,13 +192,15 @@ class FieldAndVolume(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.base = TwoLists()
+        # a buffer: `torch.tensor([0.3, ...])` in scripted code goes through float32
+        self.register_buffer("field", torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64))
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
         energies: List[torch.Tensor] = []
         for system in systems:
-            field = torch.tensor([0.3, -0.2, 0.1], dtype=system.positions.dtype, device=system.positions.device)
+            field = self.field.to(system.positions.dtype)
             cell = system.cell
             volume = torch.dot(cell[0], torch.linalg.cross(cell[1], cell[2]))
             per_atom = self.base.atomic_energies(system) + (field * system.positions).sum(1)
@@ -337,8 +339,8 @@ def structures() -> Dict[str, Structure]:
     slab = np.array([True, True, False])
     return {
         "triclinic": Structure(types, outside, TRICLINIC, periodic),
-        "slab": Structure(types[:4], spread + 0.3, TRICLINIC, slab),
-        "wire": Structure(types[:4], spread, TRICLINIC, np.array([False, True, False])),
+        "slab": Structure(types[:4], spread + 0.3, 0.6 * TRICLINIC, slab),
+        "wire": Structure(types[:4], spread, 0.7 * TRICLINIC, np.array([False, True, False])),
         "molecule": Structure(types[:4], spread - 0.7, np.zeros((3, 3)), open_),
         "one atom": Structure(types[:1], np.array([[0.4, 7.0, -1.0]]), 0.55 * TRICLINIC, periodic),
         "isolated atom": Structure(types[:1], np.array([[0.4, 0.0, -1.0]]), np.zeros((3, 3)), open_),

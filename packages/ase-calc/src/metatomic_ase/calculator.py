@@ -122,6 +122,7 @@ class MetatomicCalculator(Calculator):
         self.additional_outputs = {}
         self._with_energy = do_gradients_with_energy
         self._direct_forces = non_conservative in (True, "on", "forces")
+        self._direct_stress = non_conservative in (True, "on", "stress")
         self.implemented_properties = self._implemented()
         self._arguments = {
             "model": os.fspath(model) if isinstance(model, (str, os.PathLike)) else None,
@@ -231,7 +232,8 @@ class MetatomicCalculator(Calculator):
         if with_gradients:
             tensors.update(self._engine.run([structure], with_gradients, units=self._units))
         self.additional_outputs = tensors
-        self._last_inputs = structure.inputs
+        # copies: the arrays may be those of the atoms, which may change in place
+        self._last_inputs = {name: values.copy() for name, values in structure.inputs.items()}
         self.results = self._results(evaluation, wanted, atoms.cell.volume)
 
     def _wanted(self, atoms: ase.Atoms, properties: Sequence[str]) -> List[str]:
@@ -336,10 +338,11 @@ class MetatomicCalculator(Calculator):
                 raise PropertyNotImplementedError("expected a model with energies per atom for `per_atom`, got another one")
             results.append("atomic_energies")
         if compute_forces_and_stresses:
-            results += ["forces", "virial"]
+            results += ["forces"] if self._direct_stress else ["forces", "virial"]
         evaluation = self._engine.evaluate(
             [structure_from_atoms(one, self._model_inputs) for one in all_atoms],
             results,
+            outputs=self._direct_outputs() if compute_forces_and_stresses else None,
             units=self._units,
             slots=range(_FIRST_BATCH_SLOT, _FIRST_BATCH_SLOT + len(all_atoms)),
         )
@@ -348,6 +351,10 @@ class MetatomicCalculator(Calculator):
             return {name: values[0] for name, values in computed.items()}
         return computed
 
+    def _direct_outputs(self) -> Dict[str, str]:
+        """Give the direct stress as an output: as a result it is refused for batches with a molecule."""
+        return {self._engine.source("stress"): "system"} if self._direct_stress else {}
+
     def _batch_results(self, evaluation: Evaluation, all_atoms: Sequence[ase.Atoms]) -> Dict[str, List[Any]]:
         n_structures = range(len(all_atoms))
         computed: Dict[str, List[Any]] = {"energy": [float(evaluation.energy[i]) for i in n_structures]}  # type: ignore[index]
@@ -355,11 +362,17 @@ class MetatomicCalculator(Calculator):
             computed["energies"] = [evaluation.atomic_energies[evaluation.atoms(i)] for i in n_structures]
         if evaluation.forces is not None:
             computed["forces"] = [self._forces(evaluation, i) for i in n_structures]
-        if evaluation.virial is not None and any(has_stress(one) for one in all_atoms):
+        if evaluation.forces is not None and any(has_stress(one) for one in all_atoms):
             computed["stress"] = [
-                -evaluation.virial[i] / one.cell.volume if has_stress(one) else None for i, one in enumerate(all_atoms)
+                self._batch_stress(evaluation, i, one.cell.volume) if has_stress(one) else None
+                for i, one in enumerate(all_atoms)
             ]
         return computed
+
+    def _batch_stress(self, evaluation: Evaluation, index: int, volume: float) -> np.ndarray:
+        if self._direct_stress:
+            return evaluation.outputs[self._engine.source("stress")][index, :, :, 0]
+        return -evaluation.virial[index] / volume  # type: ignore[index]
 
 
 def _as_list(atoms: Union[ase.Atoms, Sequence[ase.Atoms]]) -> List[ase.Atoms]:

@@ -1,7 +1,8 @@
 """Checks of what a model is given and what it returns: names, dtypes, and the values of all labels.
 
 Scripted code, saved in every model file, so that any engine can ask for the checks.  `check_request`,
-`check_systems` and `check_inputs_present` are cheap and always run; `check_system_data` and `check_results` run with ``check_consistency``.
+`check_systems` and `check_inputs_present` are cheap and always run; `check_system_data` and `check_results` run with
+``check_consistency``.
 """
 
 from typing import Dict, List, Optional
@@ -43,10 +44,15 @@ def check_systems(
     systems: List[System],
     atomic_types: torch.Tensor,
     dtype: str,
+    supported_devices: List[str],
 ) -> None:
     """Check number, dtype, device and atomic types of all systems."""
     if len(systems) == 0:
         raise ValueError("expected at least one system in `systems`, got an empty list")
+    device_type = atomic_types.device.type
+    # torch calls the devices of ROCm "cuda"
+    if device_type not in supported_devices and not (device_type == "cuda" and "hip" in supported_devices):
+        raise ValueError(f"expected a device that this model supports, {supported_devices}, got '{device_type}'")
     expected = torch.float64 if dtype == "float64" else torch.float32
     for i in range(len(systems)):
         system = systems[i]
@@ -71,7 +77,9 @@ def check_inputs_present(systems: List[System], requested_inputs: Dict[str, Mode
     for i in range(len(systems)):
         for name in requested_inputs.keys():
             if not _has_data(systems[i], name):
-                raise ValueError(f"expected the input '{name}', which this model requests, in system {i}; use `add_data`")
+                raise ValueError(
+                    f"expected the input '{name}', which this model requests, in system {i}; use `add_data`"
+                )
 
 
 def _has_data(system: System, name: str) -> bool:
@@ -196,8 +204,15 @@ def _check_sample_values(
     _check_range(values[:, 0], len(n_atoms), "system", what)
     if kind == "system":
         _check_once(values[:, 0], len(n_atoms), what)
-        if values.size(0) != len(n_atoms):
-            raise ValueError(f"expected {what} for all {len(n_atoms)} systems, got {values.size(0)}")
+        needed = torch.ones(len(n_atoms), dtype=torch.bool, device=values.device)
+        if selected is not None:
+            # a system without selected atoms may be left out: its sum is zero
+            needed = torch.zeros(len(n_atoms), dtype=torch.bool, device=values.device)
+            needed[selected[:, 0].to(values.device, torch.int64)] = True
+        needed[values[:, 0].to(torch.int64)] = False
+        if bool(needed.any()):
+            missing = int(torch.nonzero(needed)[0].item())
+            raise ValueError(f"expected {what} for all {len(n_atoms)} systems, got none for system {missing}")
     elif kind == "atom":
         total = sum(n_atoms)
         index = _atom_index(values, n_atoms, what)

@@ -5,11 +5,10 @@ Scripted code, saved in every model file.
 
 from typing import Dict, List, Optional
 
-import torch
 from metatensor.torch import TensorBlock, TensorMap
 
 from .outputs import ModelOutput
-from .quantities import base_quantity, standard_quantities
+from .quantities import base_quantity, other_spelling, standard_quantities
 from .system import System
 from .units import conversion_factor
 
@@ -43,7 +42,7 @@ def _scaled_block(block: TensorBlock, factor: float) -> TensorBlock:
     return TensorBlock(block.values * factor, block.samples, block.components, block.properties)
 
 
-def scaled_tensor(tensor: TensorMap, factor: float, length_factor: float) -> TensorMap:
+def scaled_tensor(tensor: TensorMap, factor: float, length_factor: float, unit: str) -> TensorMap:
     """Multiply values by a factor, and gradients as the chain rule wants.
 
     Parameters
@@ -54,6 +53,8 @@ def scaled_tensor(tensor: TensorMap, factor: float, length_factor: float) -> Ten
         New values = factor * old values.
     length_factor
         Old lengths = length_factor * new lengths: gradients with respect to positions are multiplied by both.
+    unit
+        The new unit; replaces the ``unit`` info of tensors that have one.
 
     Returns
     -------
@@ -72,6 +73,17 @@ def scaled_tensor(tensor: TensorMap, factor: float, length_factor: float) -> Ten
             gradient_factor = factor * length_factor if parameter == "positions" else factor
             new_block.add_gradient(parameter, _scaled_block(block.gradient(parameter), gradient_factor))
         blocks.append(new_block)
+    new_tensor = TensorMap(tensor.keys, blocks)
+    for key, value in tensor.info().items():
+        new_tensor.set_info(key, unit if key == "unit" else value)
+    return new_tensor
+
+
+def detached(tensor: TensorMap) -> TensorMap:
+    """Give an output without its autograd graph, for engines that keep it; outputs of `evaluate` have no gradients."""
+    blocks: List[TensorBlock] = []
+    for block in tensor.blocks():
+        blocks.append(TensorBlock(block.values.detach(), block.samples, block.components, block.properties))
     new_tensor = TensorMap(tensor.keys, blocks)
     for key, value in tensor.info().items():
         new_tensor.set_info(key, value)
@@ -107,21 +119,22 @@ def converted_system(
     table, cache
         Table of units, and factors that are known already.
     """
-    factors: Dict[str, float] = {}
-    unchanged = length_factor == 1.0
-    for name, requested in requested_inputs.items():
-        factors[name] = input_factor(system.get_data(name), requested, name, table, cache)
-        unchanged = unchanged and factors[name] == 1.0
-    if unchanged:
-        return system
-    converted = System(
-        system.types, system.positions * length_factor, system.cell * length_factor, system.pbc
-    )
+    # a new system even where nothing is converted: a model may add lists or data to what it is given
+    positions, cell = system.positions, system.cell
+    if length_factor != 1.0:
+        positions, cell = positions * length_factor, cell * length_factor
+    converted = System(system.types, positions, cell, system.pbc)
     for options in system.known_neighbor_lists():
         block = system.get_neighbor_list(options)
-        converted.add_neighbor_list(options, _scaled_block(block, length_factor))
+        if length_factor != 1.0:
+            block = _scaled_block(block, length_factor)
+        converted.add_neighbor_list(options, block)
+    for name, requested in requested_inputs.items():
+        tensor = system.get_data(name)
+        factor = input_factor(tensor, requested, name, table, cache)
+        converted.add_data(name, scaled_tensor(tensor, factor, 1.0, requested.unit))
     for name in system.known_data():
-        converted.add_data(name, system.get_data(name))
-    for name, factor in factors.items():
-        converted.add_data(name, scaled_tensor(system.get_data(name), factor, 1.0), override=True)
+        # requested inputs are there already, under the spelling that the model uses
+        if name not in requested_inputs and other_spelling(name) not in requested_inputs:
+            converted.add_data(name, system.get_data(name))
     return converted

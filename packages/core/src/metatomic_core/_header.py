@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 from typing import Any, Dict, List
 
 from .capabilities import ModelCapabilities
@@ -79,9 +80,13 @@ class ModelHeader:
             capabilities = dict(content["capabilities"])
             capabilities["interaction_range"] = float(capabilities["interaction_range"])
             capabilities["outputs"] = {k: ModelOutput(**v) for k, v in capabilities["outputs"].items()}
+            with warnings.catch_warnings():
+                # whoever made the model was warned about its capabilities; who reads it can not change them
+                warnings.simplefilter("ignore")
+                read_capabilities = ModelCapabilities(**capabilities)
             return ModelHeader(
                 metadata=ModelMetadata(**content["metadata"]),
-                capabilities=ModelCapabilities(**capabilities),
+                capabilities=read_capabilities,
                 neighbor_lists=[_options_from_dict(options) for options in content["neighbor_lists"]],
                 inputs={name: ModelOutput(**output) for name, output in content["inputs"].items()},
                 extensions=[Extension(**extension) for extension in content["extensions"]],
@@ -89,7 +94,7 @@ class ModelHeader:
                 torch_version=str(content["torch_version"]),
                 format_version=int(content["format_version"]),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"expected a complete header in a model file, got {type(error).__name__}: {error}") from error
 
 

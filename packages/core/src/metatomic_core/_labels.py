@@ -10,7 +10,9 @@ import torch
 from metatensor.torch import TensorMap
 
 
-def ordered_by_label(tensor: TensorMap, kind: str, n_atoms: List[int], name: str, partial: bool) -> torch.Tensor:
+def ordered_by_label(
+    tensor: TensorMap, kind: str, n_atoms: List[int], name: str, partial: bool, fill: float
+) -> torch.Tensor:
     """Give the values of an output in the order of systems and atoms, whatever the order of its samples.
 
     Parameters
@@ -24,7 +26,9 @@ def ordered_by_label(tensor: TensorMap, kind: str, n_atoms: List[int], name: str
     name
         Name of the output, for messages.
     partial
-        Whether samples may be missing; their values are then NaN.
+        Whether samples may be missing, as they are where atoms were selected.
+    fill
+        Value of missing samples.
 
     Returns
     -------
@@ -65,8 +69,8 @@ def ordered_by_label(tensor: TensorMap, kind: str, n_atoms: List[int], name: str
     if bool((counts == 0).any()) and not partial:
         missing = int(torch.nonzero(counts == 0)[0].item())
         raise ValueError(f"expected output '{name}' of the model for each {kind}, got none for {kind} {missing}")
-    shape = [size] + values.size()[1:]
-    dense = torch.full(shape, float("nan"), dtype=values.dtype, device=values.device)
+    shape = [size] + list(values.size()[1:])
+    dense = torch.full(shape, fill, dtype=values.dtype, device=values.device)
     return dense.index_copy(0, index, values)
 
 
@@ -83,12 +87,10 @@ def energies_from(
 ) -> Tuple[torch.Tensor, Optional[torch.Tensor]]:
     """Give energies per system, float64 and in the graph, and energies per atom if the output has them.
 
-    Energies per atom of atoms that were not selected are zero.
+    Energies of atoms that were not selected, and of systems without selected atoms, are zero.
     """
-    values = ordered_by_label(tensor, kind, n_atoms, name, partial)
+    values = ordered_by_label(tensor, kind, n_atoms, name, partial, 0.0)
     values = values.reshape(values.size(0))
     if kind == "system":
         return values.to(torch.float64), None
-    if partial:
-        values = torch.where(torch.isnan(values.detach()), torch.zeros_like(values), values)
     return _scatter_to_systems(values, n_atoms), values

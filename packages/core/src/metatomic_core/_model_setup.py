@@ -64,6 +64,20 @@ def offered_outputs(outputs: Dict[str, ModelOutput]) -> Dict[str, ModelOutput]:
     return offered
 
 
+def with_outputs(capabilities: ModelCapabilities, outputs: Dict[str, ModelOutput]) -> ModelCapabilities:
+    """Copy capabilities that were checked already, with other outputs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ModelCapabilities(
+            outputs=outputs,
+            atomic_types=list(capabilities.atomic_types),
+            interaction_range=capabilities.interaction_range,
+            length_unit=capabilities.length_unit,
+            supported_devices=list(capabilities.supported_devices),
+            dtype=capabilities.dtype,
+        )
+
+
 def inner_names(outputs: Dict[str, ModelOutput]) -> Dict[str, str]:
     """Give, for each offered name, the name under which the module knows the output."""
     names = {name: name for name in outputs}

@@ -83,7 +83,10 @@ def _check_consistency(system: System, neighbors: TensorBlock) -> None:
         return
     atoms = pairs[:, :2].to(torch.int64)
     if int(atoms.min()) < 0 or int(atoms.max()) >= len(system):
-        raise ValueError(f"expected atoms between 0 and {len(system) - 1} in `neighbors`, got {int(atoms.max())}")
+        raise ValueError(
+            f"expected atoms between 0 and {len(system) - 1} in `neighbors`, got {int(atoms.min())} to "
+            f"{int(atoms.max())}"
+        )
     shifts = pairs[:, 2:].to(positions.dtype)
     expected = positions[atoms[:, 1]] - positions[atoms[:, 0]] + shifts @ system.cell.detach()
     errors = (values.squeeze(-1) - expected).abs().amax(dim=1)

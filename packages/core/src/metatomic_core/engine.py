@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from metatensor.torch import Labels, TensorMap
 
+from ._labels import ordered_by_label
 from ._torchscript import clean_errors
 from ._validation import check_choice
 from .io import load_atomistic_model
@@ -28,8 +29,6 @@ from .system import System
 from .units import check_unit, unit_table
 
 NON_CONSERVATIVE = {
-    False: (),
-    True: ("forces", "stress"),
     "off": (),
     "on": ("forces", "stress"),
     "forces": ("forces",),
@@ -168,7 +167,9 @@ class Engine:
     ):
         check_unit("length_unit", length_unit, "length")
         check_unit("energy_unit", energy_unit, "energy")
-        check_choice("non_conservative", non_conservative, NON_CONSERVATIVE)  # type: ignore[arg-type]
+        if isinstance(non_conservative, bool):
+            non_conservative = "on" if non_conservative else "off"
+        check_choice("non_conservative", non_conservative, NON_CONSERVATIVE)
         if not neighbor_skin >= 0:
             raise ValueError(f"expected `neighbor_skin` to be zero or more, got {neighbor_skin}")
         self.model = _as_model(model, extensions_directory)
@@ -219,7 +220,9 @@ class Engine:
         """
         if split_variant(name)[1]:
             if name not in self.capabilities.outputs:
-                raise ValueError(f"expected an output of the model, one of {sorted(self.capabilities.outputs)}, got '{name}'")
+                raise ValueError(
+                    f"expected an output of the model, one of {sorted(self.capabilities.outputs)}, got '{name}'"
+                )
             return name
         return pick_output(name, self.capabilities.outputs, self._variants.get(canonical_name(name)))
 
@@ -297,7 +300,7 @@ class Engine:
         wanted = dict(outputs or {})
         if self._uncertainty is not None:
             wanted.setdefault(self._uncertainty, "atom")
-        tensors = [self._tensors(structure) for structure in structures]
+        tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
         pairs = self._pairs(tensors, slots)
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
         all_units = {"length": self.length_unit, "energy": self.energy_unit, **(units or {})}
@@ -305,12 +308,16 @@ class Engine:
             values, maps = self.model.evaluate(
                 tensors, pairs, selected, request, wanted, all_units, self.check_consistency
             )
-        arrays = {name: value.cpu().numpy() for name, value in values.items()}
+        arrays = {result: values[result].cpu().numpy() for result in request}
         n_atoms = [len(structure.types) for structure in structures]
         evaluation = Evaluation(
             n_atoms,
-            **{result: arrays[result] for result in request},
-            outputs={name: arrays[name] for name in wanted if name in arrays},
+            **arrays,
+            outputs={
+                name: _values_in_order(name, kind, values, maps[name], n_atoms, selected is not None)
+                for name, kind in wanted.items()
+                if len(maps[name].keys) == 1
+            },
             tensors=dict(maps),
         )
         _check_finite(evaluation, request, structures)
@@ -346,7 +353,7 @@ class Engine:
 
     def systems(self, structures: Sequence[Structure], units: Optional[Mapping[str, str]] = None) -> List[System]:
         """Build systems in the units of the engine, with all neighbor lists and inputs that the model requests."""
-        tensors = [self._tensors(structure) for structure in structures]
+        tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
         requested = self.model.requested_neighbor_lists()
         inputs = self.model.requested_inputs()
         with clean_errors():
@@ -359,13 +366,14 @@ class Engine:
         """Drop all neighbor lists that are kept between calls."""
         self._slots.clear()
 
-    def _tensors(self, structure: Structure) -> Dict[str, torch.Tensor]:
+    def _tensors(self, structure: Structure, index: int) -> Dict[str, torch.Tensor]:
         """Give a structure as tensors on the device of the model, sharing memory where that is the CPU."""
+        n_atoms = len(structure.types)
         tensors = {
-            "types": torch.from_numpy(np.ascontiguousarray(structure.types)),
-            "positions": torch.from_numpy(np.ascontiguousarray(structure.positions, dtype=np.float64)),
-            "cell": torch.from_numpy(np.ascontiguousarray(structure.cell, dtype=np.float64)),
-            "pbc": torch.from_numpy(np.ascontiguousarray(structure.pbc, dtype=bool)),
+            "types": _tensor("types", structure.types, np.int32, (n_atoms,), index),
+            "positions": _tensor("positions", structure.positions, np.float64, (n_atoms, 3), index),
+            "cell": _tensor("cell", structure.cell, np.float64, (3, 3), index),
+            "pbc": _tensor("pbc", structure.pbc, np.bool_, (3,), index),
         }
         for name in self.model.requested_inputs():
             tensors[name] = torch.as_tensor(np.asarray(_input(structure, name), dtype=np.float64))
@@ -374,6 +382,8 @@ class Engine:
     def _pairs(
         self, tensors: List[Dict[str, torch.Tensor]], slots: Optional[Sequence[int]]
     ) -> List[List[torch.Tensor]]:
+        if slots is not None and len(set(slots)) != len(tensors):
+            raise ValueError(f"expected one slot for each of {len(tensors)} structures in `slots`, got {list(slots)}")
         pairs: List[List[torch.Tensor]] = []
         for index, tensor in enumerate(tensors):
             if not bool(torch.isfinite(tensor["positions"]).all() and torch.isfinite(tensor["cell"]).all()):
@@ -395,9 +405,30 @@ class Engine:
         more = ", ..." if len(above) > _MAX_LISTED else ""
         warnings.warn(
             f"expected uncertainties of atomic energies below {self._uncertainty_threshold:g} {self.energy_unit}, got "
-            f"up to {values.max():g} for {len(above)} atoms: {listed}{more}",
+            f"up to {np.nanmax(values):g} for {len(above)} atoms: {listed}{more}",
             stacklevel=3,
         )
+
+
+def _values_in_order(
+    name: str, kind: str, values: Dict[str, torch.Tensor], tensor: TensorMap, n_atoms: List[int], partial: bool
+) -> np.ndarray:
+    if name not in RESULTS:
+        return values[name].cpu().numpy()
+    # the name stands for a result there: an energy per system, maybe of another variant
+    return ordered_by_label(tensor, kind, n_atoms, name, partial, float("nan")).detach().cpu().numpy()
+
+
+def _tensor(name: str, values: np.ndarray, dtype: type, shape: tuple[int, ...], index: int) -> torch.Tensor:
+    """Give an array as a tensor, after checking its shape; it shares memory where it can."""
+    array = np.asarray(values)
+    if array.shape != shape:
+        raise ValueError(f"expected `{name}` of structure {index} to have the shape {shape}, got {array.shape}")
+    if dtype is np.int32 and array.dtype.kind not in "iu":
+        raise TypeError(f"expected `{name}` of structure {index} to be integers, got {array.dtype}")
+    array = np.ascontiguousarray(array, dtype=dtype)
+    # torch warns about memory that can not be written to
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def _as_model(model: Model, extensions_directory: Optional[str]) -> Union[AtomisticModel, LoadedModel]:
@@ -421,8 +452,8 @@ def _checked_variants(
         pick_output(name, outputs, checked[name])
     if checked.get("energy") is not None:
         for name in _FOLLOW_ENERGY:
-            if f"{name}/{checked['energy']}" in {canonical_name(output) for output in outputs}:
-                checked.setdefault(name, checked["energy"])
+            # also where the model has no such variant: results of two variants are not to be mixed by accident
+            checked.setdefault(name, checked["energy"])
     return checked
 
 
@@ -436,14 +467,17 @@ def _input(structure: Structure, name: str) -> np.ndarray:
 
 def _check_finite(evaluation: Evaluation, request: Mapping[str, str], structures: Sequence[Structure]) -> None:
     """Raise a ValueError that names the first structure or atom whose result is not finite."""
-    for result in request:
+    # results per atom first: they tell more about what went wrong
+    for result in sorted(request, key=lambda name: name in ("energy", "virial", "stress")):
         values = getattr(evaluation, result)
         finite = np.isfinite(values)
         if finite.all():
             continue
         row = int(np.argwhere(~finite)[0][0])
-        if len(values) == len(structures) and result in ("energy", "virial", "stress"):
-            raise ValueError(f"expected finite values of '{result}' from the model, got nan or infinity for structure {row}")
+        if result in ("energy", "virial", "stress"):
+            raise ValueError(
+                f"expected finite values of '{result}' from the model, got nan or infinity for structure {row}"
+            )
         index = int(np.searchsorted(np.cumsum(evaluation.n_atoms), row, side="right"))
         atom = row - sum(evaluation.n_atoms[:index])
         raise ValueError(

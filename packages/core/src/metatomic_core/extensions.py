@@ -5,17 +5,17 @@ libraries come from the directory that the caller names, or from installed packa
 """
 
 import ctypes
-import dataclasses
 import os
 import shutil
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
 import torch
 
+from ._atomic_write import replaced_when_done
 from ._extension_discovery import is_registered, libraries_of, used_names
+from ._extension_records import Extension, Library
 from ._shared_libraries import (
     dependencies_of,
     file_sha256,
@@ -26,75 +26,9 @@ from ._shared_libraries import (
     owner_of,
 )
 
+__all__ = ["Extension", "Library", "collect", "load_model_extensions", "needed_extensions"]
+
 PathLike = Union[str, "os.PathLike[str]"]
-
-
-@dataclasses.dataclass
-class Library:
-    """A shared library, as it is recorded in a model file.
-
-    Attributes
-    ----------
-    name
-        File name, without any directory.
-    sha256
-        Hash of the file, in hexadecimal.
-    distribution, version
-        Installed distribution that the file belongs to, or None.
-
-    Raises
-    ------
-    TypeError
-        If a value has the wrong type.
-    ValueError
-        If the name has a directory in it.
-    """
-
-    name: str
-    sha256: str
-    distribution: Optional[str] = None
-    version: Optional[str] = None
-
-    def __post_init__(self) -> None:
-        for field in ("name", "sha256"):
-            if not isinstance(getattr(self, field), str):
-                raise TypeError(f"expected `{field}` of a library to be a string, got {getattr(self, field)!r}")
-        for field in ("distribution", "version"):
-            if not isinstance(getattr(self, field), (str, type(None))):
-                raise TypeError(f"expected `{field}` of a library to be a string or None, got {getattr(self, field)!r}")
-        if self.name in ("", ".") or any(part in self.name for part in ("/", "\\", "..", "\0")):
-            raise ValueError(f"expected the plain file name of a library in a model file, got '{self.name}'")
-
-
-@dataclasses.dataclass
-class Extension(Library):
-    """A library that registers custom classes or operators of a model.
-
-    Attributes
-    ----------
-    registers
-        What the model uses of it: classes as "namespace.Class", operators as "namespace::operator".
-    dependencies
-        Libraries to load before, that neither the system nor torch provide.
-    """
-
-    registers: List[str] = dataclasses.field(default_factory=list)
-    dependencies: List[Library] = dataclasses.field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.dependencies = [_as_library(dependency) for dependency in self.dependencies]
-        for name in self.registers:
-            if not isinstance(name, str):
-                raise TypeError(f"expected `registers` of an extension to be strings, got {name!r}")
-
-
-def _as_library(content: Any) -> Library:
-    if isinstance(content, Library):
-        return content
-    if not isinstance(content, dict):
-        raise TypeError(f"expected `dependencies` of an extension to be objects, got {content!r}")
-    return Library(**content)
 
 
 def needed_extensions(scripted: torch.jit.ScriptModule) -> List[Extension]:
@@ -154,7 +88,8 @@ def collect(extensions: List[Extension], directory: PathLike) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for source, destination in copies:
         if destination is not None:
-            _copy(source, destination)
+            with replaced_when_done(destination) as temporary:
+                shutil.copyfile(source, temporary)
 
 
 def _source_of(library: Library) -> Path:
@@ -183,19 +118,6 @@ def _free_target(library: Library, directory: Path) -> Optional[Path]:
             "use another directory"
         )
     return None
-
-
-def _copy(source: Path, destination: Path) -> None:
-    # moved into place, so that an interrupted copy leaves no half a library
-    handle, temporary = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.", suffix=".tmp")
-    os.close(handle)
-    try:
-        shutil.copyfile(source, temporary)
-        shutil.copymode(source, temporary)
-        os.replace(temporary, destination)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def load_model_extensions(path: PathLike, extensions_directory: Optional[PathLike] = None) -> None:
@@ -322,7 +244,8 @@ def _load(library: Library, path: Path) -> None:
         else:
             ctypes.CDLL(str(path))
     except OSError as error:
-        reason = str(error).splitlines()[0]
+        # torch hides what the loader says behind an error of its own
+        reason = str(error.__cause__ or error).splitlines()[0]
         raise ValueError(
             f"expected '{library.name}' to load with torch {torch.__version__}, got an error: {reason}; "
             "it may be built for another torch"

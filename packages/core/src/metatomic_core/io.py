@@ -6,8 +6,12 @@ metadata, capabilities, requests and extensions.  See ``docs/model-file``.
 
 import json
 import os
+import re
+import struct
 import tempfile
+import warnings
 import zipfile
+import zlib
 from importlib import metadata as importlib_metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional, Union
@@ -28,12 +32,23 @@ _HEADER_FILE = "metatomic-core.json"
 # An extra file which the reference implementation writes into its models.
 _REFERENCE_FILE = "metatomic-version"
 
+# What zipfile raises on damaged archives; RuntimeError is for files that seem to be encrypted.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    EOFError,
+    UnicodeDecodeError,
+    NotImplementedError,
+    RuntimeError,
+    zlib.error,
+    struct.error,
+)
+
 PathLike = Union[str, "os.PathLike[str]"]
 
 
 def save_model(model: "AtomisticModel", file: PathLike, collect_extensions: Optional[str]) -> None:
     """Compile a model and write it to a file; see ``AtomisticModel.save``."""
-    path = _checked_target(file)
+    path = checked_target(file)
     if os.environ.get("PYTORCH_JIT") == "0":
         raise RuntimeError("expected TorchScript to be enabled to save a model, got PYTORCH_JIT=0; unset it")
     scripted = _compiled(model)
@@ -49,6 +64,11 @@ def save_model(model: "AtomisticModel", file: PathLike, collect_extensions: Opti
         core_version=importlib_metadata.version("metatomic-core"),
         torch_version=torch.__version__,
     )
+    write_archive(scripted, header, path)
+
+
+def write_archive(scripted: torch.jit.ScriptModule, header: ModelHeader, path: Path) -> None:
+    """Write a compiled model with its header: whole, or not at all."""
     # written beside the target and moved there, so that an interrupted save leaves no half a file
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
@@ -67,7 +87,8 @@ def _umask() -> int:
     return mask
 
 
-def _checked_target(file: PathLike) -> Path:
+def checked_target(file: PathLike) -> Path:
+    """Check that a file can be written; raise TypeError or ValueError."""
     if not isinstance(file, (str, os.PathLike)):
         raise TypeError(f"expected `file` to be a path, got {type(file).__name__}")
     path = Path(file)
@@ -83,12 +104,21 @@ def _compiled(model: "AtomisticModel") -> torch.jit.ScriptModule:
     try:
         scripted = _torchscript.script_module(model.to("cpu"))
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise RuntimeError(f"expected a TorchScript-compatible model, got an error on compiling it: {reason}") from error
+        raise RuntimeError(
+            f"expected a TorchScript-compatible model, got an error on compiling it: {_first_reason(error)}"
+        ) from error
     finally:
         model.to(device)
     scripted._differentiates = _differentiates(scripted.module)
     return scripted
+
+
+def _first_reason(error: Exception) -> str:
+    """Give the first line of a compilation error, with the place in the source that it is about."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[0].rstrip(":") if lines else type(error).__name__
+    place = next((line for line in lines if line.startswith('File "')), None)
+    return reason if place is None or place in reason else f"{reason} ({place.rstrip(':')})"
 
 
 def _differentiates(module: torch.jit.ScriptModule) -> bool:
@@ -134,7 +164,10 @@ def read_header(path: PathLike) -> ModelHeader:
             f"written by metatomic-core {content.get('core_version', 'unknown')}; "
             "run `pip install --upgrade metatomic-core`"
         )
-    return ModelHeader.from_dict(content)
+    try:
+        return ModelHeader.from_dict(content)
+    except ValueError as error:
+        raise ValueError(f"expected a valid header in model file '{path}', got one that is not: {error}") from error
 
 
 def _extra_file(path: Path) -> str:
@@ -148,7 +181,7 @@ def _extra_file(path: Path) -> str:
                 if damaged is not None:
                     raise ValueError(f"expected an intact model file, got '{path}' with damaged data in '{damaged}'")
                 return archive.read(header).decode("utf-8")
-    except (zipfile.BadZipFile, EOFError, UnicodeDecodeError, NotImplementedError) as error:
+    except _ZIP_ERRORS as error:
         raise ValueError(_not_an_archive(path)) from error
     raise ValueError(_foreign(path, names))
 
@@ -201,20 +234,21 @@ def check_atomistic_model(path: PathLike) -> None:
     UserWarning
         If the file was written with a newer torch.
     """
-    import warnings
+    _check_torch_version(read_header(path), stacklevel=3)
 
-    header = read_header(path)
+
+def _check_torch_version(header: ModelHeader, stacklevel: int) -> None:
     if _torch_minor(header.torch_version) > _torch_minor(torch.__version__):
         warnings.warn(
             f"expected a model saved with torch {torch.__version__} or older, got one of torch "
             f"{header.torch_version}; if it does not load, upgrade torch",
-            stacklevel=2,
+            stacklevel=stacklevel,
         )
 
 
 def _torch_minor(version: str) -> tuple[int, int]:
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
 def load_atomistic_model(path: PathLike, extensions_directory: Optional[str] = None) -> "LoadedModel":
@@ -239,14 +273,14 @@ def load_atomistic_model(path: PathLike, extensions_directory: Optional[str] = N
     """
     from .loaded import LoadedModel
 
-    check_atomistic_model(path)
     header = read_header(path)
+    _check_torch_version(header, stacklevel=3)
     extensions.load_model_extensions(path, extensions_directory)
     try:
         script = _torchscript.load(str(path))
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ValueError(f"expected a model file that torch can load, got '{path}': {lines[-1]}") from error
+        raise ValueError(f"expected a model file that torch can load, got '{path}': {lines[0]}") from error
     return LoadedModel(script, header, Path(path))
 
 

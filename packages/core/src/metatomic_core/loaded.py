@@ -1,13 +1,13 @@
 """`LoadedModel`: a model from a file, with the methods of `AtomisticModel` and plain Python errors."""
 
-import shutil
+import dataclasses
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
 from metatensor.torch import TensorMap
 
-from . import _torchscript, extensions
+from . import _torchscript, extensions, io
 from ._header import ModelHeader
 from .capabilities import ModelCapabilities
 from .metadata import ModelMetadata
@@ -93,10 +93,13 @@ class LoadedModel(torch.nn.Module):
             )
 
     def save(self, file: str, collect_extensions: Optional[str] = None) -> None:
-        """Copy the file of the model; see `AtomisticModel.save`."""
+        """Write the model to another file; see `AtomisticModel.save`."""
+        path = io.checked_target(file)
         if collect_extensions is not None:
             extensions.collect(self.header.extensions, collect_extensions)
-        shutil.copyfile(self.path, file)
+        # not a copy of the file it came from, which may be gone or another one by now
+        header = dataclasses.replace(self.header, torch_version=torch.__version__)
+        io.write_archive(self.script, header, path)
 
     def export(self, file: str, collect_extensions: Optional[str] = None) -> None:
         """Older name of `save`."""

@@ -14,8 +14,8 @@ from ._consistency import (
     check_system_data,
     check_systems,
 )
-from ._conversion import cached_factor, converted_system, dimension_of, scaled_tensor
-from ._model_setup import check_model_capabilities, inner_names, offered_outputs
+from ._conversion import cached_factor, converted_system, detached, dimension_of, scaled_tensor
+from ._model_setup import check_model_capabilities, inner_names, offered_outputs, with_outputs
 from .capabilities import ModelCapabilities
 from .interface import check_module, collect_inputs, collect_neighbor_lists
 from .metadata import ModelMetadata, check_metadata, metadata_card
@@ -27,6 +27,7 @@ from .pipeline import (
     attach_pairs,
     build_systems,
     check_request_keys,
+    check_units,
     collect_results,
     needs_gradients,
     selected_labels,
@@ -83,14 +84,7 @@ class AtomisticModel(torch.nn.Module):
         self._offered = offered_outputs(capabilities.outputs)
         self._inner_names = inner_names(capabilities.outputs)
         self._metadata = metadata
-        self._capabilities = ModelCapabilities(
-            outputs=self._offered,
-            atomic_types=capabilities.atomic_types,
-            interaction_range=capabilities.interaction_range,
-            length_unit=capabilities.length_unit,
-            supported_devices=capabilities.supported_devices,
-            dtype=capabilities.dtype,
-        )
+        self._capabilities = with_outputs(capabilities, self._offered)
         self._card = metadata_card(metadata)
         self._unit_table = unit_table()
         self._factors = {}
@@ -167,7 +161,9 @@ class AtomisticModel(torch.nn.Module):
         """
         with torch.profiler.record_function("AtomisticModel::convert_units_input"):
             factor = self._factor(options.length_unit, self._capabilities.length_unit, "length")
-            check_systems(systems, self._types, self._capabilities.dtype)
+            check_systems(
+                systems, self._types, self._capabilities.dtype, self._capabilities.supported_devices
+            )
             check_inputs_present(systems, self._inputs)
             if check_consistency:
                 check_system_data(systems, self._neighbor_lists, self._inputs)
@@ -222,18 +218,22 @@ class AtomisticModel(torch.nn.Module):
             The requested results, float64: energy (n_systems,), atomic_energies (n_atoms,), forces (n_atoms, 3),
             virial and stress (n_systems, 3, 3), atomic_virials (n_atoms, 3, 3), with the atoms of all structures one
             after the other; and the other outputs in the order of systems and atoms, shape (n_samples,
-            components..., n_properties).
+            components..., n_properties), unless they have the name of a result or several blocks.  With selected
+            atoms, energies and direct forces of all other atoms are zero, and other outputs NaN.
         dict of TensorMap
             The other outputs with their labels.
         """
         check_request_keys(request)
+        check_units(units)
         length_factor = self._factor(units["length"], self._capabilities.length_unit, "length")
         gradients = needs_gradients(request)
         with torch.profiler.record_function("AtomisticModel::build_systems"):
             systems = build_systems(
                 structures, length_factor, self._capabilities.dtype, gradients or self._differentiates
             )
-            check_systems(systems, self._types, self._capabilities.dtype)
+            check_systems(
+                systems, self._types, self._capabilities.dtype, self._capabilities.supported_devices
+            )
             vectors = attach_pairs(systems, pairs, self._neighbor_lists)
             attach_inputs(systems, structures, self._inputs, units, self._unit_table, self._factors)
             if check_consistency:
@@ -247,7 +247,7 @@ class AtomisticModel(torch.nn.Module):
             )
         tensors: Dict[str, TensorMap] = {}
         for name in outputs.keys():
-            tensors[name] = returned[name]
+            tensors[name] = detached(returned[name])
         return results, tensors
 
     def _run(
@@ -280,7 +280,9 @@ class AtomisticModel(torch.nn.Module):
         with torch.profiler.record_function("AtomisticModel::convert_units_output"):
             for name, output in requested.items():
                 factor = self._factor(self._offered[name].unit, output.unit, dimension_of(name))
-                results[name] = scaled_tensor(returned[self._inner_names[name]], factor, length_factor)
+                results[name] = scaled_tensor(
+                    returned[self._inner_names[name]], factor, length_factor, output.unit
+                )
         return results
 
     def _factor(self, from_unit: str, to_unit: str, dimension: str) -> float:

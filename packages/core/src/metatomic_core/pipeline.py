@@ -15,7 +15,7 @@ from ._derivatives import add_derivatives, volumes
 from ._labels import energies_from, ordered_by_label
 from .neighbors import NeighborListOptions
 from .outputs import ModelOutput
-from .quantities import base_quantity, standard_quantities
+from .quantities import base_quantity, other_spelling, standard_quantities
 from .system import System
 
 
@@ -41,6 +41,23 @@ def check_request_keys(request: Dict[str, str]) -> None:
             if energy != "" and energy != source:
                 raise ValueError(f"expected one energy in `request`, got '{energy}' and '{source}'")
             energy = source
+
+
+def check_units(units: Dict[str, str]) -> None:
+    """Check that the units of lengths and energies are given."""
+    for name in ["length", "energy"]:
+        if name not in units:
+            raise ValueError(f"expected the unit of '{name}' in `units`, got none")
+
+
+def named_unit(name: str, units: Dict[str, str]) -> Optional[str]:
+    """Give the unit of an input or output, under either spelling of its name; None where there is none."""
+    if name in units:
+        return units[name]
+    other = other_spelling(name)
+    if other != "" and other in units:
+        return units[other]
+    return None
 
 
 def energy_source(request: Dict[str, str]) -> str:
@@ -208,8 +225,9 @@ def attach_inputs(
     """
     for name, output in requested.items():
         factor = 1.0
-        if name in units:
-            factor = cached_factor(units[name], output.unit, dimension_of(name), table, cache)
+        unit = named_unit(name, units)
+        if unit is not None:
+            factor = cached_factor(unit, output.unit, dimension_of(name), table, cache)
         for i in range(len(systems)):
             values = _per_structure(structures[i], name, i).to(systems[i].positions)
             systems[i].add_data(name, _input_tensor(name, output, values * factor, len(systems[i])))
@@ -262,8 +280,9 @@ def selected_labels(selected_atoms: Optional[torch.Tensor]) -> Optional[Labels]:
 
 def engine_unit(name: str, declared: str, units: Dict[str, str]) -> str:
     """Give the unit in which the engine wants an output: the one it names, else one made of its length and energy."""
-    if name in units:
-        return units[name]
+    unit = named_unit(name, units)
+    if unit is not None:
+        return unit
     energy, length = units["energy"], units["length"]
     dimension = dimension_of(name)
     if dimension == "energy":
@@ -328,12 +347,15 @@ def collect_results(
         base = base_quantity(source)
         if base == "energy":
             continue
-        direct = ordered_by_label(returned[source], asked[source].sample_kind, n_atoms, source, partial).detach()
+        # zero forces on atoms that were not selected
+        kind = asked[source].sample_kind
+        direct = ordered_by_label(returned[source], kind, n_atoms, source, partial, 0.0).detach()
         direct = direct.squeeze(-1).to(torch.float64)
         if result == "virial":
             direct = -direct * volumes(structures).reshape(-1, 1, 1)
         results[result] = direct
     for name, kind in outputs.items():
-        if len(returned[name].keys) == 1:
-            results[name] = ordered_by_label(returned[name], kind, n_atoms, name, partial).detach()
+        # an output "energy" beside the result "energy" is in the other dictionary only
+        if len(returned[name].keys) == 1 and name not in results:
+            results[name] = ordered_by_label(returned[name], kind, n_atoms, name, partial, float("nan")).detach()
     return results

@@ -52,7 +52,7 @@ def pick_device(model_devices: List[str], requested: Optional[str] = None) -> st
     kind, _, index = wanted.partition(":")
     check_choice("device", kind, model_devices)
     if kind not in available:
-        raise ValueError(f"expected `device` to be one of this machine, {['cpu', *available]}, got '{requested}'")
+        raise ValueError(f"expected `device` to be one of this machine, {available}, got '{requested}'")
     if index:
         _check_index(kind, index, requested)
     torch_kind = "cuda" if kind == "hip" else kind

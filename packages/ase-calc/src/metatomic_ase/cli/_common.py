@@ -1,0 +1,151 @@
+"""What the commands of this package share: options, values with units, and stopping on signals.
+
+Nothing here imports ASE or torch at module level, so that ``--help`` is quick.
+"""
+
+import math
+import re
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from metatomic_ase import MetatomicCalculator
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+
+# keyword of `MetatomicCalculator` where the name of the option is not already the same: see `calculator`
+_MODEL_OPTIONS = (
+    click.option("--device", help="Device to run on: cpu, cuda, cuda:1, ...  [default: the best one]"),
+    click.option("--variant", "variants", multiple=True, metavar="NAME=V", help="Variant of an output: energy=pbe."),
+    click.option(
+        "--non-conservative",
+        type=click.Choice(["off", "on", "forces", "stress"]),
+        default="off",
+        show_default=True,
+        help="Take forces, stress or both (on) from direct predictions of the model.",
+    ),
+    click.option("--extensions", "extensions_directory", metavar="DIR", help="Directory with TorchScript extensions."),
+    click.option("--check", "check_consistency", is_flag=True, help="Check all data that the model gets and gives."),
+)
+_STRUCTURE_OPTIONS = (
+    click.option("--format", "file_format", metavar="NAME", help="Format of the input, as ASE names it."),
+)
+
+
+def _with_options(options: Tuple[Callable[[Any], Any], ...], function: Function) -> Function:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def model_options(function: Function) -> Function:
+    """Add the options of all commands that run a model; see `calculator`."""
+    return _with_options(_MODEL_OPTIONS, function)
+
+
+def structure_options(function: Function) -> Function:
+    """Add the options of all commands that read structures."""
+    return _with_options(_STRUCTURE_OPTIONS, function)
+
+
+def calculator(model: str, options: Dict[str, Any], **more: Any) -> "MetatomicCalculator":
+    """Make the calculator that `model_options` describe.
+
+    Raises
+    ------
+    ValueError
+        If the model can not be loaded or does not have what is asked of it.
+    """
+    from metatomic_ase import MetatomicCalculator
+
+    variants: Dict[str, Optional[str]] = {}
+    for text in options.pop("variants"):
+        name, separator, variant = text.partition("=")
+        if not (name and separator and variant):
+            raise click.BadParameter(f"expected NAME=VARIANT, such as energy=pbe, got '{text}'", param_hint="'--variant'")
+        variants[name] = variant
+    return MetatomicCalculator(model, variants=variants, **options, **more)
+
+
+class Quantity(click.ParamType):
+    """A number with a unit, given in the unit of the option.
+
+    Parameters
+    ----------
+    unit
+        Unit of the value that the command gets, and of plain numbers.
+    example
+        Text for messages.
+    positive
+        Whether the number must be above zero.
+    needs_unit
+        Whether plain numbers other than zero are refused, where people use several units.
+    """
+
+    def __init__(self, unit: str, example: str, *, positive: bool = True, needs_unit: bool = False):
+        self.name = unit
+        self._example = example
+        self._positive = positive
+        self._needs_unit = needs_unit
+
+    def get_metavar(self, param: click.Parameter, ctx: Optional[click.Context] = None) -> str:
+        """Give what stands for the value in the help."""
+        return "VALUE UNIT" if self._needs_unit else self.name.upper() if self.name == "1/ps" else self.name
+
+    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> float:
+        """Give the number in the unit of the option."""
+        if isinstance(value, float):
+            return value
+        matched = _NUMBER.fullmatch(str(value))
+        if matched is None:
+            self.fail(f"expected a number with a unit, such as '{self._example}', got '{value}'", param, ctx)
+        number, unit = float(matched.group(1)), matched.group(2)
+        if unit:
+            from metatomic_core import unit_conversion_factor
+
+            try:
+                number *= unit_conversion_factor(unit, self.name)
+            except ValueError as error:
+                self.fail(f"expected a value such as '{self._example}', got '{value}': {error}", param, ctx)
+        elif self._needs_unit and number != 0:
+            self.fail(f"expected a number with its unit, such as '{self._example}', got '{value}'", param, ctx)
+        if not math.isfinite(number) or (self._positive and number <= 0):
+            self.fail(f"expected a positive number, such as '{self._example}', got '{value}'", param, ctx)
+        return number
+
+
+class StopOnSignal:
+    """Context in which the first interrupt or termination signal only sets `number`, to stop where it does no harm.
+
+    A second one interrupts at once.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._previous: Dict[int, Any] = {}
+
+    @property
+    def exit_status(self) -> int:
+        """Exit status of a process that a signal ended, as shells give it: 130 for an interrupt."""
+        return 128 + self.number
+
+    def __enter__(self) -> "StopOnSignal":
+        for number in self.SIGNALS:
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: Optional[FrameType]) -> None:
+        if self.number:
+            raise KeyboardInterrupt
+        self.number = number

@@ -1,0 +1,167 @@
+"""Restart files of molecular dynamics: everything that a run needs to go on as if it had not stopped.
+
+A restart file is a numpy archive (``.npz`` inside, whatever its name) of plain arrays and one JSON text; reading it
+executes nothing.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import ase
+import numpy as np
+from ase.io.jsonio import decode, encode
+from metatomic_core._atomic_write import replaced_when_done
+
+from ._dynamics import Settings
+
+_VERSION = 1
+_ARRAY, _STATE = "array.", "state."
+
+
+@dataclasses.dataclass
+class Restart:
+    """State of a run after a step.
+
+    Attributes
+    ----------
+    step
+        Number of steps that are done.
+    total
+        Number of steps of the whole run.
+    settings
+        Conditions.
+    atoms
+        Atoms with momenta, and without calculator.
+    state
+        Variables of thermostat and barostat.
+    random
+        State of the random generator.
+    files
+        Output files: path, and what was in them after this step; see `_output.OutputFile`.
+    every
+        Steps between lines of the log, frames of the trajectory, and restart files.
+    model_hash
+        Sha256 of the model file.
+    """
+
+    step: int
+    total: int
+    settings: Settings
+    atoms: ase.Atoms
+    state: Dict[str, np.ndarray]
+    random: Dict[str, Any]
+    files: Dict[str, Dict[str, Any]]
+    every: Dict[str, int]
+    model_hash: str
+
+
+def write_restart(path: Path, restart: Restart) -> None:
+    """Write a restart file; it replaces the one before whole or not at all."""
+    atoms = restart.atoms
+    text = {
+        "version": _VERSION,
+        "step": restart.step,
+        "total": restart.total,
+        "settings": dataclasses.asdict(restart.settings),
+        "random": restart.random,
+        "files": restart.files,
+        "every": restart.every,
+        "model_hash": restart.model_hash,
+        # what is no array, in the form of ASE
+        "info": encode(_plain_info(atoms)),
+        "constraints": encode([constraint.todict() for constraint in atoms.constraints]),
+    }
+    arrays = {_ARRAY + name: values for name, values in atoms.arrays.items()}
+    arrays.update({_STATE + name: values for name, values in restart.state.items()})
+    with replaced_when_done(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, cell=atoms.cell.array, pbc=atoms.pbc, text=np.array(json.dumps(text)), **arrays)
+        # on disk before it takes the place of the one before
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _plain_info(atoms: ase.Atoms) -> Dict[str, Any]:
+    """Give what of ``atoms.info`` can be written as text."""
+    plain = {}
+    for name, value in atoms.info.items():
+        try:
+            encode(value)
+        except (TypeError, ValueError):
+            continue
+        plain[name] = value
+    return plain
+
+
+def read_restart(path: str) -> Restart:
+    """Read a restart file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no restart file, is damaged, or of a newer version.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"expected a restart file, got '{path}', which does not exist")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        text = json.loads(str(arrays["text"]))
+        if text["version"] > _VERSION:
+            raise ValueError(f"it is of version {text['version']}, newer than {_VERSION}; upgrade metatomic-ase")
+        atoms = _atoms(arrays, text)
+        return Restart(
+            step=int(text["step"]),
+            total=int(text["total"]),
+            settings=Settings(**text["settings"]),
+            atoms=atoms,
+            state={name[len(_STATE) :]: values for name, values in arrays.items() if name.startswith(_STATE)},
+            random=text["random"],
+            files=text["files"],
+            every=text["every"],
+            model_hash=text["model_hash"],
+        )
+    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"expected a restart file of `metatomic md`, got '{path}': {type(error).__name__}: {error}"
+        ) from error
+
+
+def _atoms(arrays: Dict[str, np.ndarray], text: Dict[str, Any]) -> ase.Atoms:
+    from ase.constraints import dict2constraint
+
+    atoms = ase.Atoms(
+        numbers=arrays[_ARRAY + "numbers"],
+        positions=arrays[_ARRAY + "positions"],
+        cell=arrays["cell"],
+        pbc=arrays["pbc"],
+        info=decode(text["info"]),
+    )
+    for name, values in arrays.items():
+        if name.startswith(_ARRAY) and name[len(_ARRAY) :] not in ("numbers", "positions"):
+            atoms.set_array(name[len(_ARRAY) :], values)
+    atoms.set_constraint([dict2constraint(constraint) for constraint in decode(text["constraints"])])
+    return atoms
+
+
+def file_hash(path: str) -> str:
+    """Give the sha256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def random_generator(seed: int, state: Optional[Dict[str, Any]] = None) -> np.random.Generator:
+    """Give a random generator that starts from a seed, or goes on from a state."""
+    generator = np.random.default_rng(seed)
+    if state is not None:
+        generator.bit_generator.state = state
+    return generator

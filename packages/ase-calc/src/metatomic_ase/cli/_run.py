@@ -1,0 +1,203 @@
+"""One run of molecular dynamics: the loop, with its log, trajectory, restart files, progress and summary."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import ase
+import numpy as np
+
+from metatomic_ase import MetatomicCalculator
+
+from ._common import StopOnSignal
+from ._dynamics import Settings, get_state, make_dynamics, set_state
+from ._output import Frames, Log, Sample, drift, sample
+from ._progress import Progress
+from ._restart import Restart, random_generator, write_restart
+
+_FS_PER_NS = 1e6
+_SECONDS_PER_DAY = 86400
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    step
+        Number of steps that are done, those of earlier processes included.
+    n_steps
+        Number of steps of this process.
+    seconds
+        Wall time of these.
+    signal
+        Number of the signal that stopped the run, or 0.
+    samples
+        What was logged.
+    """
+
+    step: int
+    n_steps: int
+    seconds: float
+    signal: int
+    samples: List[Sample]
+
+    def summary(self, settings: Settings, n_atoms: int) -> Dict[str, Any]:
+        """Give speed and means as data; means are over all that was logged by this process."""
+        steps_per_second = self.n_steps / max(self.seconds, 1e-9)
+        means = {
+            name: {"mean": float(np.mean(values)), "std": float(np.std(values))}
+            for name, values in (
+                ("temperature_K", [line.temperature for line in self.samples]),
+                ("pressure_GPa", [line.pressure for line in self.samples]),
+                ("volume_A3", [line.volume for line in self.samples]),
+                ("total_energy_eV", [line.total for line in self.samples]),
+            )
+            if len(values) > 0
+        }
+        summary = {
+            "step": self.step,
+            "time_ps": self.step * settings.timestep / 1000,
+            "n_atoms": n_atoms,
+            "seconds": self.seconds,
+            "steps_per_second": steps_per_second,
+            "ns_per_day": ns_per_day(steps_per_second, settings.timestep),
+            **means,
+        }
+        if settings.ensemble == "nve":
+            summary["drift_eV_per_atom_per_ps"] = drift(self.samples, n_atoms)
+        return summary
+
+
+def ns_per_day(steps_per_second: float, timestep: float) -> float:
+    """Give the speed in ns of simulated time in a day; time step in fs."""
+    return steps_per_second * timestep / _FS_PER_NS * _SECONDS_PER_DAY
+
+
+class Run:
+    """Molecular dynamics that writes its files and can be stopped and continued.
+
+    Parameters
+    ----------
+    start
+        State to start from, of step 0 for a new run.
+    calculator
+        Calculator of the atoms.
+    directory
+        Directory that paths in ``start.files`` are relative to, for a run that is continued in its files.
+    files
+        Paths of "trajectory", "log" and "restart".
+    """
+
+    def __init__(
+        self,
+        start: Restart,
+        calculator: MetatomicCalculator,
+        files: Dict[str, Path],
+        continued: Optional[Dict[str, Dict[str, Any]]] = None,
+    ):
+        self.start = start
+        self.atoms = start.atoms
+        self.files = files
+        self._calculator = calculator
+        self.atoms.calc = calculator
+        self._rng = random_generator(start.settings.seed, start.random)
+        self._dynamics = make_dynamics(self.atoms, start.settings, self._rng)
+        if start.step > 0:
+            set_state(self._dynamics, start.settings, start.state)
+        self._dynamics.nsteps = start.step
+        # before the files are touched, so that a model that fails leaves no files
+        self.atoms.get_potential_energy()
+        self._log = Log(files["log"], (continued or {}).get("log"))
+        self._frames = Frames(files["trajectory"], (continued or {}).get("trajectory"))
+        self._samples: List[Sample] = []
+        self._new_files = continued is None
+        self.saved: Optional[int] = None
+
+    def run(self) -> Outcome:
+        """Run to the last step, or until a signal.
+
+        Raises
+        ------
+        ValueError
+            If the model gives a result that is not finite; the message says where the last restart file stands.
+        """
+        first, total = self.start.step, self.start.total
+        step = first
+        if self._new_files:
+            self._record(step, always=True)
+        with Progress("step", total, first) as progress, StopOnSignal() as stop:
+            try:
+                while step < total and not stop.number:
+                    self._dynamics.run(1)
+                    step += 1
+                    self._record(step)
+                    if progress.due(step):
+                        progress.update(step, self._note(progress.rate(step)))
+            except ValueError as error:
+                raise ValueError(self._failure(step + 1, error)) from error
+            finally:
+                self._log.close()
+                self._frames.close()
+            if self.saved != step:
+                self._save(step)
+            seconds = progress.elapsed
+        return Outcome(step, step - first, seconds, stop.number, self._samples)
+
+    def _record(self, step: int, always: bool = False) -> None:
+        """Write what is due after a step."""
+        every = self.start.every
+        log, frame = always or step % every["log"] == 0, always or step % every["trajectory"] == 0
+        if log or frame:
+            line = sample(self.atoms, step, self.start.settings.timestep)
+            if log:
+                self._log.write(line)
+                self._samples.append(line)
+            if frame:
+                self._frames.write(self.atoms, line)
+        if step > self.start.step and step % every["restart"] == 0:
+            self._save(step)
+
+    def _save(self, step: int) -> None:
+        """Write the restart file, and go on from what it holds and nothing else: a restarted run is the same."""
+        directory = self.files["restart"].parent
+        files = {"log": self._log.state(), "trajectory": self._frames.state()}
+        for state in files.values():
+            state["path"] = os.path.relpath(state["path"], directory)
+        bare = self.atoms.copy()
+        write_restart(
+            self.files["restart"],
+            dataclasses.replace(
+                self.start,
+                step=step,
+                atoms=bare,
+                state=get_state(self._dynamics, self.start.settings),
+                random=self._rng.bit_generator.state,
+                files=files,
+            ),
+        )
+        self.saved = step
+        # Neighbor lists that were made at another step hold the pairs in another order, and so round differently.
+        self._calculator.reset()
+        self._calculator._engine.forget_neighbors()
+
+    def _note(self, rate: float) -> str:
+        temperature = self.atoms.get_temperature()
+        return f"{temperature:.0f} K, {ns_per_day(rate, self.start.settings.timestep):.3g} ns/day"
+
+    def _failure(self, step: int, error: ValueError) -> str:
+        if self.saved is None and self.start.step == 0:
+            kept = "there is no restart file yet"
+        else:
+            kept = f"'{self.files['restart']}' holds step {self.saved if self.saved is not None else self.start.step}"
+        return f"step {step} failed: {error}; {kept}; a smaller --timestep may help"
+
+
+def starting_point(atoms: ase.Atoms, settings: Settings, rng: np.random.Generator, **more: Any) -> Restart:
+    """Give the state of a run that has not begun; its random numbers go on after those of the velocities."""
+    atoms.calc = None
+    return Restart(
+        step=0, settings=settings, atoms=atoms, state={}, random=rng.bit_generator.state, files={}, **more  # type: ignore[arg-type]
+    )

@@ -1,0 +1,105 @@
+"""Structures and files: reading with readable errors, writing whole or not at all, and results that go with them."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+import ase
+import ase.io
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+from metatomic_core._atomic_write import replaced_when_done
+from metatomic_core.cli._common import one_line
+from metatomic_core.cli._elements import symbols
+
+# formats that hold energies, forces and stresses
+KEEPS_RESULTS = ("extxyz", "traj", "json", "db")
+
+
+def read_structures(path: str, file_format: Optional[str] = None, index: str = ":") -> List[ase.Atoms]:
+    """Read structures from a file of any format that ASE reads.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If ASE does not read it, or there is no structure of this index.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"expected a file with structures, got '{path}', which does not exist")
+    if file_format is not None and file_format not in ioformats:
+        raise ValueError(f"expected `--format` to be a format of ASE, got '{file_format}'; `ase info --formats` lists them")
+    try:
+        structures = ase.io.read(path, index=index, format=file_format)
+    except Exception as error:  # noqa: BLE001  (the readers of ASE raise anything)
+        if isinstance(error, IndexError):
+            raise ValueError(f"expected an index of a structure in '{path}', got '{index}'") from error
+        reason = one_line(error)
+        raise ValueError(f"expected structures that ASE reads, got '{path}': {reason}; try `--format`") from error
+    found = structures if isinstance(structures, list) else [structures]
+    if not found:
+        raise ValueError(f"expected structures in '{path}', got none for `--index` '{index}'")
+    return found
+
+
+def read_structure(path: str, file_format: Optional[str] = None, index: str = "-1") -> ase.Atoms:
+    """Read one structure; see `read_structures`."""
+    found = read_structures(path, file_format, index)
+    if len(found) != 1:
+        raise ValueError(f"expected one structure, got {len(found)} for `--index` '{index}' of '{path}'")
+    return found[0]
+
+
+def check_species(structures: Sequence[ase.Atoms], known: Sequence[int], path: str) -> None:
+    """Check, before any work, that a model knows all species.
+
+    Raises
+    ------
+    ValueError
+        If it does not, naming the first structure and the species.
+    """
+    for index, atoms in enumerate(structures):
+        unknown = sorted(set(atoms.numbers.tolist()) - set(known))
+        if len(atoms) == 0:
+            raise ValueError(f"expected atoms in structure {index} of '{path}', got none")
+        if unknown:
+            raise ValueError(
+                f"expected species that the model knows, {' '.join(symbols(sorted(known)))}, got "
+                f"{' '.join(symbols(unknown))} in structure {index} of '{path}'"
+            )
+
+
+def output_format(path: Path, n_structures: int) -> str:
+    """Give the format that a file name stands for.
+
+    Raises
+    ------
+    ValueError
+        If ASE writes no such format, or not for so many structures.
+    """
+    try:
+        name = filetype(path.name, read=False)
+    except UnknownFileTypeError as error:
+        raise ValueError(f"expected a file name of a format that ASE writes, such as .extxyz, got '{path}'") from error
+    if name not in ioformats or not ioformats[name].can_write:
+        raise ValueError(f"expected a format that ASE writes, such as .extxyz, got '{path}' ({name})")
+    if n_structures > 1 and ioformats[name].single:
+        raise ValueError(f"expected a format for {n_structures} structures, such as .extxyz, got '{path}' ({name})")
+    return name
+
+
+def write_structures(path: Path, structures: Sequence[ase.Atoms]) -> None:
+    """Write structures, with their results where the format holds them; the file appears whole or not at all."""
+    images = list(structures)
+    name = output_format(path, len(images))
+    with replaced_when_done(path) as temporary:
+        # some writers of ASE add to what is there
+        temporary.unlink()
+        ase.io.write(temporary, images if len(images) > 1 else images[0], format=name)
+
+
+def with_results(atoms: ase.Atoms, results: Dict[str, Any]) -> ase.Atoms:
+    """Give a copy of atoms that carries results (energy, forces, stress in Voigt order), constraints not applied."""
+    copy = atoms.copy()
+    copy.calc = SinglePointCalculator(copy, **{name: value for name, value in results.items() if value is not None})
+    return copy

@@ -1,0 +1,267 @@
+"""``metatomic md``: molecular dynamics.  The command line is here, the run itself in ``_run``."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
+
+import click
+from click.core import ParameterSource
+from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
+
+from ._common import Quantity, calculator, model_options, structure_options
+
+if TYPE_CHECKING:
+    from metatomic_ase import MetatomicCalculator
+
+    from ._dynamics import Settings
+    from ._restart import Restart
+    from ._run import Outcome, Run
+
+_EPILOG = """\b
+Examples:
+  metatomic md silicon.pt silicon.xyz -o nve --temperature 600 --steps 10000
+  metatomic md silicon.pt silicon.xyz -o nvt --ensemble nvt --temperature 600 --steps 10000
+  metatomic md silicon.pt silicon.xyz -o npt --ensemble npt --temperature 600 --pressure "1 bar"
+  metatomic md silicon.pt --restart nvt.restart --steps 20000
+
+Files: PREFIX.traj (with velocities; `ase gui` opens it), PREFIX.log (columns for numpy.loadtxt) and PREFIX.restart.
+
+Restarts: the restart file holds positions, velocities, cell, the state of the random generator and the variables of
+thermostat and barostat, with numbers in full precision.  A run that goes on from it continues the same trajectory, to
+the last bit on the same machine, for each of the ensembles and thermostats; log and trajectory are cut back to the
+step of the restart file and appended to.  An interrupt (Ctrl-C) or SIGTERM ends the run after the current step, with a
+restart file.
+
+Temperatures are 2 E_kin / (3 N k_B), with fewer degrees of freedom for constraints, as in ASE."""
+
+# options that only some ensembles have: option -> ensembles
+_ONLY_FOR = {
+    "thermostat": ("nvt",),
+    "friction": ("nvt",),
+    "thermostat_time": ("nvt", "npt"),
+    "barostat": ("npt",),
+    "barostat_time": ("npt",),
+    "pressure": ("npt",),
+}
+# options that only some thermostats of "nvt" have
+_ONLY_FOR_THERMOSTAT = {"friction": ("langevin",), "thermostat_time": ("bussi", "nose-hoover")}
+_REQUIRED = {"nve": (), "nvt": ("temperature",), "npt": ("temperature", "pressure")}
+# what a restart file fixes
+_FIXED_BY_RESTART = (
+    *("structure", "file_format", "index", "ensemble", "temperature", "timestep", "seed", "repeat", "new_velocities"),
+    *_ONLY_FOR,
+)
+_SUFFIXES = {"trajectory": ".traj", "log": ".log", "restart": ".restart"}
+_POSITIVE = click.IntRange(min=1)
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("model")
+@click.argument("structure", required=False)
+@click.option("-o", "--output", "prefix", metavar="PREFIX", help="Start of the names of output files.  [default: md]")
+@click.option("--trajectory", metavar="FILE", help="Trajectory: .traj or .extxyz.  [default: PREFIX.traj]")
+@click.option("--log", metavar="FILE", help="Log.  [default: PREFIX.log]")
+@click.option("--restart", metavar="FILE", help="Go on from this restart file of an earlier run.")
+@click.option("--ensemble", type=click.Choice(["nve", "nvt", "npt"]), default="nve", show_default=True)
+@click.option("--temperature", type=Quantity("K", "300 K"), help="Of thermostat and initial velocities.")
+@click.option(
+    "--pressure", type=Quantity("GPa", "1 bar", positive=False, needs_unit=True), help="Pressure: '1 bar', '2.5 GPa'."
+)
+@click.option("--timestep", type=Quantity("fs", "1 fs"), default="1", show_default=True, help="Time step.")
+@click.option("--steps", type=_POSITIVE, default=1000, show_default=True, help="Length of the run, restarts included.")
+@click.option(
+    "--thermostat",
+    type=click.Choice(["langevin", "bussi", "nose-hoover"]),
+    default="langevin",
+    show_default=True,
+    help="Of nvt; npt has a Nose-Hoover chain.",
+)
+@click.option("--friction", type=Quantity("1/ps", "10 1/ps"), default="10", show_default=True, help="Of langevin.")
+@click.option(
+    "--thermostat-time", type=Quantity("fs", "100 fs"), default="100", show_default=True, help="Of the others."
+)
+@click.option(
+    "--barostat",
+    type=click.Choice(["isotropic", "full"]),
+    default="isotropic",
+    show_default=True,
+    help="Of npt: change the volume, or all of the cell.",
+)
+@click.option("--barostat-time", type=Quantity("fs", "1 ps"), default="1000", show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all random numbers.")
+@click.option("--repeat", type=(_POSITIVE, _POSITIVE, _POSITIVE), metavar="A B C", help="Repeat the cell.")
+@click.option("--new-velocities", is_flag=True, help="Draw velocities even if the input has some.")
+@click.option("--index", default="-1", show_default=True, help="Which structure of the input.")
+@click.option("--log-every", type=_POSITIVE, default=10, show_default=True, help="Steps between lines of the log.")
+@click.option("--trajectory-every", type=_POSITIVE, default=100, show_default=True, help="Steps between frames.")
+@click.option("--restart-every", type=_POSITIVE, default=1000, show_default=True, help="Steps between restart files.")
+@structure_options
+@model_options
+@force_option
+@json_option
+@click.pass_context
+def md(ctx: click.Context, model: str, as_json: bool, force: bool, restart: Optional[str], **options: Any) -> None:
+    """Run molecular dynamics of STRUCTURE with MODEL.
+
+    STRUCTURE is a file of any format that ASE reads.  Velocities are those of the input, or drawn at the temperature.
+    """
+    given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    model_names = ("device", "variants", "non_conservative", "extensions_directory", "check_consistency")
+    model_arguments = {name: options.pop(name) for name in model_names}
+    if restart is None:
+        settings = _settings(options, given)
+        files = _files(options, force)
+        calc = calculator(model, model_arguments)
+        start, continued = _new(model, settings, calc, options), None
+    else:
+        start, files, continued = _continued(model, restart, options, given, force)
+        calc = calculator(model, model_arguments)
+    from ._run import Run
+
+    run = Run(start, calc, files, continued)
+    if not as_json:
+        click.echo(_title(run, calc), err=True)
+    outcome = run.run()
+    _report(outcome, run, as_json)
+    if outcome.signal:
+        click.echo(
+            f"metatomic: stopped after step {outcome.step}; go on with "
+            f"`metatomic md {model} --restart {files['restart']}`",
+            err=True,
+        )
+        ctx.exit(128 + outcome.signal)
+
+
+def _settings(options: Dict[str, Any], given: "set[str]") -> "Settings":
+    """Make settings from options, after checking that they go together."""
+    from ._dynamics import Settings
+
+    ensemble, thermostat = options["ensemble"], options["thermostat"]
+    for name in sorted(given & _ONLY_FOR.keys()):
+        if ensemble not in _ONLY_FOR[name]:
+            raise click.UsageError(f"expected {_flag(name)} only with --ensemble {_or(_ONLY_FOR[name])}, got {ensemble}")
+        if ensemble == "nvt" and thermostat not in _ONLY_FOR_THERMOSTAT.get(name, (thermostat,)):
+            wanted = _or(_ONLY_FOR_THERMOSTAT[name])
+            raise click.UsageError(f"expected {_flag(name)} only with --thermostat {wanted}, got {thermostat}")
+    for name in _REQUIRED[ensemble]:
+        if options[name] is None:
+            raise click.UsageError(f"expected {_flag(name)} for --ensemble {ensemble}, got none")
+    names = [field.name for field in dataclasses.fields(Settings)]
+    return Settings(**{name: options[name] for name in names})
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _or(names: Tuple[str, ...]) -> str:
+    return " or ".join(names)
+
+
+def _files(options: Dict[str, Any], force: bool) -> Dict[str, Path]:
+    """Give the output files, after checking that they can be written."""
+    from ._output import TRAJECTORY_SUFFIXES
+
+    prefix = options["prefix"] or "md"
+    files = {name: Path(options.get(name) or prefix + suffix) for name, suffix in _SUFFIXES.items()}
+    if files["trajectory"].suffix not in TRAJECTORY_SUFFIXES:
+        raise ValueError(f"expected `--trajectory` to end in {_or(TRAJECTORY_SUFFIXES)}, got '{files['trajectory']}'")
+    for name, path in files.items():
+        checked_output(path, force, "-o" if options.get(name) is None else _flag(name))
+    if len({path.resolve() for path in files.values()}) < len(files):
+        raise ValueError(f"expected different files for trajectory, log and restart, got {[str(p) for p in files.values()]}")
+    return files
+
+
+def _every(options: Dict[str, Any]) -> Dict[str, int]:
+    return {name: options[f"{name}_every"] for name in _SUFFIXES}
+
+
+def _new(model: str, settings: "Settings", calc: "MetatomicCalculator", options: Dict[str, Any]) -> "Restart":
+    """Read the structure and give it velocities."""
+    from ._dynamics import check_structure, has_velocities, set_velocities
+    from ._restart import file_hash, random_generator
+    from ._run import starting_point
+    from ._structures import check_species, read_structure
+
+    if options["structure"] is None:
+        raise click.UsageError("expected a STRUCTURE, or --restart, got neither")
+    atoms = read_structure(options["structure"], options["file_format"], options["index"])
+    check_species([atoms], calc.capabilities().atomic_types, options["structure"])
+    check_structure(atoms, settings)
+    rng = random_generator(settings.seed)
+    repeats = options["repeat"]
+    if repeats:
+        atoms = atoms.repeat(repeats)
+    # copies of an atom must not all move alike
+    if options["new_velocities"] or not has_velocities(atoms) or (repeats and max(repeats) > 1):
+        if settings.temperature is None:
+            raise click.UsageError("expected --temperature for initial velocities, which the structure has not, got none")
+        set_velocities(atoms, settings.temperature, rng)
+    return starting_point(
+        atoms, settings, rng, total=options["steps"], every=_every(options), model_hash=file_hash(model)
+    )
+
+
+def _continued(
+    model: str, restart: str, options: Dict[str, Any], given: "set[str]", force: bool
+) -> Tuple["Restart", Dict[str, Path], Optional[Dict[str, Any]]]:
+    """Read a restart file; give the state, the output files, and how to go on in them (None for new files)."""
+    import warnings
+
+    from ._restart import file_hash, read_restart
+
+    fixed = sorted(given & set(_FIXED_BY_RESTART))
+    if fixed:
+        names = ", ".join("STRUCTURE" if name == "structure" else _flag(name) for name in fixed)
+        raise click.UsageError(
+            f"expected no {names} with --restart, which goes on under the same conditions; to change them, start a new "
+            "run from the last frame of the trajectory"
+        )
+    start = read_restart(restart)
+    every = {name: value for name, value in _every(options).items() if f"{name}_every" in given}
+    start = dataclasses.replace(
+        start, total=options["steps"] if "steps" in given else start.total, every={**start.every, **every}
+    )
+    if start.step >= start.total:
+        raise ValueError(f"expected `--steps` above {start.step}, which '{restart}' has done, got {start.total}")
+    if file_hash(model) != start.model_hash:
+        warnings.warn(f"expected the model that '{restart}' was made with, got another one, '{model}'", stacklevel=2)
+    if options["prefix"] or options["trajectory"] or options["log"]:
+        return start, _files(options, force), None
+    files = {name: Path(restart).parent / state["path"] for name, state in start.files.items()}
+    return start, {**files, "restart": Path(restart)}, start.files
+
+
+def _title(run: "Run", calc: "MetatomicCalculator") -> str:
+    name = calc.metadata().name or "unnamed model"
+    step = f", from step {run.start.step}" if run.start.step else ""
+    formula = run.atoms.get_chemical_formula(empirical=True)
+    return f"{len(run.atoms)} atoms ({formula}), {name}, {run.start.settings.describe()}, {run.start.total} steps{step}"
+
+
+def _report(outcome: "Outcome", run: "Run", as_json: bool) -> None:
+    """Print the summary."""
+    settings = run.start.settings
+    summary = outcome.summary(settings, len(run.atoms))
+    if as_json:
+        files = {name: str(path) for name, path in run.files.items()}
+        print_json({**summary, "settings": dataclasses.asdict(settings), "files": files})
+        return
+    table = columns()
+    table.add_row("steps", f"{outcome.step} ({summary['time_ps']:g} ps)")
+    table.add_row("speed", f"{summary['steps_per_second']:.3g} steps/s, {summary['ns_per_day']:.3g} ns/day")
+    for label, name, unit in (
+        ("temperature", "temperature_K", "K"),
+        ("pressure", "pressure_GPa", "GPa"),
+        ("volume", "volume_A3", "Å^3"),
+        ("total energy", "total_energy_eV", "eV"),
+    ):
+        mean = summary.get(name)
+        if mean is not None and mean["mean"] == mean["mean"]:
+            table.add_row(label, f"{mean['mean']:.6g} {unit}, standard deviation {mean['std']:.3g}")
+    if "drift_eV_per_atom_per_ps" in summary:
+        table.add_row("energy drift", f"{summary['drift_eV_per_atom_per_ps']:.2e} eV per atom and ps")
+    for name, path in run.files.items():
+        table.add_row(name, str(path))
+    print_table(table)

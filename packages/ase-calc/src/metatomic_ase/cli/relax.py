@@ -1,0 +1,217 @@
+"""``metatomic relax``: positions, and the cell if wanted, at the minimum of energy or enthalpy."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+import click
+from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
+
+from ._common import Quantity, StopOnSignal, calculator, model_options, structure_options
+
+if TYPE_CHECKING:
+    import ase
+
+_EPILOG = """\b
+Examples:
+  metatomic relax silicon.pt silicon.xyz -o relaxed.extxyz
+  metatomic relax silicon.pt silicon.xyz -o relaxed.extxyz --cell full --fmax 0.001
+  metatomic relax silicon.pt silicon.xyz -o pressed.extxyz --cell isotropic --pressure "5 GPa"
+
+A relaxation that does not converge writes its last structure, says so, and ends with exit status 1.  With --cell, the
+forces on the cell (of ASE's FrechetCellFilter: virial per atom) must be below --fmax as well.  Only strains within the
+periodic directions are relaxed."""
+
+_OPTIMIZERS = ("FIRE", "BFGS", "LBFGS")
+# steps between lines where output is no terminal
+_LINE_EVERY = 20
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("model")
+@click.argument("structure")
+@click.option("-o", "--output", required=True, metavar="FILE", help="File to write; its suffix gives the format.")
+@click.option(
+    "--cell",
+    type=click.Choice(["fixed", "isotropic", "shape", "full"]),
+    default="fixed",
+    show_default=True,
+    help="What of the cell to relax; shape is at constant volume.",
+)
+@click.option("--fmax", type=Quantity("eV/A", "0.01 eV/A"), default="0.01", show_default=True, help="Largest force left.")
+@click.option(
+    "--pressure", type=Quantity("GPa", "1 bar", positive=False, needs_unit=True), help="Pressure: '1 bar', '2.5 GPa'."
+)
+@click.option("--optimizer", type=click.Choice(_OPTIMIZERS, case_sensitive=False), default="LBFGS", show_default=True)
+@click.option("--steps", type=click.IntRange(min=0), default=500, show_default=True, help="Largest number of steps.")
+@click.option("--trajectory", metavar="FILE", help="Write each step to this .traj file.")
+@click.option("--index", default="-1", show_default=True, help="Which structure of the input.")
+@structure_options
+@model_options
+@force_option
+@json_option
+@click.pass_context
+def relax(
+    ctx: click.Context,
+    model: str,
+    structure: str,
+    output: str,
+    cell: str,
+    fmax: float,
+    pressure: Optional[float],
+    optimizer: str,
+    steps: int,
+    trajectory: Optional[str],
+    index: str,
+    file_format: Optional[str],
+    force: bool,
+    as_json: bool,
+    **model_arguments: Any,
+) -> None:
+    """Relax the atoms of STRUCTURE with MODEL, and its cell if wanted.
+
+    STRUCTURE is a file of any format that ASE reads.
+    """
+    if pressure is not None and cell in ("fixed", "shape"):
+        raise click.UsageError(f"expected --pressure only with --cell isotropic or full, got {cell}")
+    path = checked_output(output, force)
+    if trajectory is not None:
+        checked_output(trajectory, force, "--trajectory")
+    calc = calculator(model, model_arguments, uncertainty_threshold=None)
+
+    from ._structures import check_species, output_format, read_structure, with_results, write_structures
+
+    output_format(path, 1)
+    atoms = read_structure(structure, file_format, index)
+    check_species([atoms], calc.capabilities().atomic_types, structure)
+    atoms.calc = calc
+    target = _target(atoms, cell, pressure or 0.0)
+    before = _measure(atoms)
+    with StopOnSignal() as stop:
+        converged, n_steps, largest = _minimize(target, optimizer, fmax, steps, trajectory, stop)
+    after = _measure(atoms)
+    calculated = {name: atoms.calc.results.get(name) for name in ("energy", "forces", "stress")}
+    write_structures(path, [with_results(atoms, calculated)])
+    if as_json:
+        print_json(
+            {"converged": converged, "steps": n_steps, "fmax_eV_per_A": largest, "before": before, "after": after}
+        )
+    else:
+        _report(before, after, converged, n_steps, path)
+    if stop.number:
+        click.echo(f"metatomic: stopped after {n_steps} steps; '{path}' has the last structure", err=True)
+        ctx.exit(stop.exit_status)
+    if not converged:
+        raise RuntimeError(
+            f"expected forces below {fmax:g} eV/Å within {steps} steps, got {largest:.4g} eV/Å; '{path}' has the last "
+            "structure: relax it further, or raise --steps"
+        )
+
+
+def _target(atoms: "ase.Atoms", cell: str, pressure: float) -> Any:
+    """Give what the optimizer moves: the atoms, or a filter on atoms and cell.
+
+    Raises
+    ------
+    ValueError
+        If the structure has no cell that can be relaxed.
+    """
+    if cell == "fixed":
+        return atoms
+    import numpy as np
+    from ase import units
+    from ase.filters import FrechetCellFilter
+
+    from metatomic_ase._convert import has_stress
+
+    if not has_stress(atoms):
+        raise ValueError(f"expected a periodic structure with a volume for `--cell {cell}`, got pbc {atoms.pbc.tolist()}")
+    fixed = [axis for axis in range(3) if not atoms.pbc[axis]]
+    tilted = any(np.abs(np.delete(atoms.cell.array[axis], axis)).max() > 1e-10 for axis in fixed)
+    if fixed and (tilted or cell != "full" or pressure):
+        raise ValueError(
+            "expected `--cell full` without pressure, and the vacuum along a Cartesian axis, for a structure that is not "
+            f"periodic in all directions, got pbc {atoms.pbc.tolist()} and `--cell {cell}`"
+        )
+    # strains along open directions have no meaning
+    mask = np.outer(atoms.pbc, atoms.pbc).astype(float)
+    return FrechetCellFilter(
+        atoms,
+        mask=mask,
+        hydrostatic_strain=cell == "isotropic",
+        constant_volume=cell == "shape",
+        scalar_pressure=pressure * units.GPa,
+    )
+
+
+def _minimize(
+    target: Any, optimizer: str, fmax: float, steps: int, trajectory: Optional[str], stop: StopOnSignal
+) -> "tuple[bool, int, float]":
+    """Run the optimizer; give whether it converged, the number of steps, and the largest force left."""
+    import ase.optimize
+    import numpy as np
+    from metatomic_core.cli._common import console
+
+    out = console(stderr=True)
+    make = getattr(ase.optimize, optimizer)
+    with make(target, logfile=None, trajectory=trajectory) as dynamics, out.status("relaxing") as status:
+        converged = False
+        for converged in dynamics.irun(fmax=fmax, steps=steps):
+            converged = bool(converged)
+            largest = float(np.linalg.norm(target.get_forces(), axis=1).max())
+            text = f"step {dynamics.nsteps}, {target.get_potential_energy():.6f} eV, largest force {largest:.3g} eV/Å"
+            if out.is_terminal:
+                status.update(text)
+            elif dynamics.nsteps % _LINE_EVERY == 0:
+                click.echo(text, err=True)
+            if stop.number:
+                break
+        return converged, int(dynamics.nsteps), largest
+
+
+def _measure(atoms: "ase.Atoms") -> Dict[str, Any]:
+    """Give energy, largest force, and stress (Voigt, in GPa), volume and cell lengths where there are any."""
+    import numpy as np
+    from ase import units
+
+    from metatomic_ase._convert import has_stress
+
+    measured = {
+        "energy_eV": float(atoms.get_potential_energy()),
+        "energy_per_atom_eV": float(atoms.get_potential_energy()) / len(atoms),
+        "largest_force_eV_per_A": float(np.linalg.norm(atoms.get_forces(), axis=1).max()),
+    }
+    if has_stress(atoms):
+        stress = (atoms.get_stress() / units.GPa).tolist()
+        measured["stress_diagonal_GPa"], measured["stress_shear_GPa"] = stress[:3], stress[3:]
+        measured["volume_A3"] = float(atoms.get_volume())
+        measured["cell_lengths_A"] = atoms.cell.lengths().tolist()
+        measured["cell_angles_deg"] = atoms.cell.angles().tolist()
+    return measured
+
+
+# key of `_measure`, label, format of a number
+_LINES = (
+    ("energy_eV", "energy [eV]", ".6f"),
+    ("energy_per_atom_eV", "energy per atom [eV]", ".6f"),
+    ("largest_force_eV_per_A", "largest force [eV/Å]", ".3g"),
+    ("stress_diagonal_GPa", "stress xx yy zz [GPa]", ".4f"),
+    ("stress_shear_GPa", "stress yz xz xy [GPa]", ".4f"),
+    ("volume_A3", "volume [Å^3]", ".4f"),
+    ("cell_lengths_A", "cell lengths [Å]", ".5f"),
+    ("cell_angles_deg", "cell angles [deg]", ".3f"),
+)
+
+
+def _report(before: Dict[str, Any], after: Dict[str, Any], converged: bool, n_steps: int, path: Path) -> None:
+    table = columns("", "before", "after")
+    for key, label, form in _LINES:
+        if key in before:
+            table.add_row(label, _numbers(before[key], form), _numbers(after[key], form))
+    print_table(table)
+    click.echo(f"{'converged' if converged else 'NOT converged'} in {n_steps} steps, written to {path}")
+
+
+def _numbers(values: "float | List[float]", form: str) -> str:
+    listed = values if isinstance(values, list) else [values]
+    # no "-0.0000"
+    return " ".join(format(round(value, 10) + 0.0, form) for value in listed)

@@ -1,0 +1,88 @@
+"""Models and atoms that only the tests of the ASE adapter need."""
+
+from typing import Dict, List, Optional
+
+import ase
+import models
+import numpy as np
+import torch
+from metatensor.torch import Labels, TensorMap
+
+from metatomic_core import ModelOutput, System
+
+
+def atoms_from(structure: models.Structure) -> ase.Atoms:
+    return ase.Atoms(structure.types, structure.positions, cell=structure.cell, pbc=structure.pbc)
+
+
+def all_atoms() -> Dict[str, ase.Atoms]:
+    """Give the shared structures, and a slab whose cell has a vector along the open direction."""
+    atoms = {name: atoms_from(structure) for name, structure in models.structures().items()}
+    vacuum = atoms["slab"].copy()
+    vacuum.cell[2] = [0.3, -0.2, 15.0]
+    atoms["slab in a full cell"] = vacuum
+    return atoms
+
+
+class Electrostatics(torch.nn.Module):
+    """Gives a dipole and charges beside an energy; atoms of the charges in reverse order."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        charges = torch.cat([system.types.to(system.positions.dtype) / 10 for system in systems]).unsqueeze(1)
+        results: Dict[str, TensorMap] = {}
+        for name, output in outputs.items():
+            if name == "charge":
+                labels = models.atom_samples(systems).values.flip(0)
+                results[name] = models.as_map(charges.flip(0), Labels(["system", "atom"], labels), [], "charge")
+            elif name == "dipole":
+                dipoles = [s.types.to(s.positions.dtype) / 10 @ s.positions for s in systems]
+                xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
+                values = torch.stack(dipoles).unsqueeze(-1)
+                results[name] = models.as_map(values, models.system_samples(systems), [xyz], "dipole")
+            else:
+                results[name] = models.per_atom_map(charges**2, systems, output.sample_kind, selected_atoms, "energy")
+        return results
+
+
+class FromAtoms(torch.nn.Module):
+    """Asks for everything that ASE can provide, and adds it up in a way that tells the parts from each other."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        energies: List[torch.Tensor] = []
+        for system in systems:
+            total = torch.zeros(1, 1, dtype=system.positions.dtype)
+            for i, name in enumerate(self.requested_inputs()):
+                values = system.get_data(name).block_by_id(0).values
+                total = total + values.sum() / (i + 2)
+            energies.append(total)
+        return {"energy": models.as_map(torch.cat(energies), models.system_samples(systems), [], "energy")}
+
+    def requested_inputs(self) -> Dict[str, ModelOutput]:
+        atom, system = "atom", "system"
+        return {
+            "mass": ModelOutput(unit="u", sample_kind=atom),
+            "momentum": ModelOutput(unit="u*angstrom/fs", sample_kind=atom),
+            "velocity": ModelOutput(unit="angstrom/fs", sample_kind=atom),
+            "charge": ModelOutput(unit="e", sample_kind=system),
+            "spin_multiplicity": ModelOutput(sample_kind=system),
+            "ase::initial_charges": ModelOutput(unit="e", sample_kind=atom),
+            "ase::initial_magmoms": ModelOutput(sample_kind=atom),
+            "ase::tags": ModelOutput(sample_kind=atom),
+            "ase::arrays::weight": ModelOutput(sample_kind=atom),
+            "ase::info::field": ModelOutput(sample_kind=system),
+        }
+
+
+def atoms_with_everything() -> ase.Atoms:
+    atoms = ase.Atoms("HO", [[0.0, 0.0, 0.0], [0.9, 0.3, 0.0]])
+    atoms.set_momenta(np.array([[0.1, 0.2, 0.3], [0.0, 0.5, 0.0]]))
+    atoms.set_initial_charges([0.25, -0.5])
+    atoms.set_initial_magnetic_moments([1.0, 2.5])
+    atoms.set_tags([3, 4])
+    atoms.set_array("weight", np.array([0.5, 0.75]))
+    atoms.info.update({"charge": -1, "spin": 2, "field": [0.1, 0.2, 0.4]})
+    return atoms
