@@ -131,7 +131,7 @@ class Run:
             try:
                 while step < total and not stop.number:
                     # not `run(1)`, which compares all atoms once more
-                    self._dynamics.step()
+                    self._dynamics.step()  # type: ignore[attr-defined]
                     step += 1
                     self._record(step)
                     if progress.due(step):
@@ -205,5 +205,5 @@ def starting_point(atoms: ase.Atoms, settings: Settings, rng: np.random.Generato
         state={},
         random=rng.bit_generator.state,
         files={},
-        **more,  # type: ignore[arg-type]
+        **more,
     )

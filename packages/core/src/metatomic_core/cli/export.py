@@ -160,7 +160,8 @@ def _number(option: str, value: str, text: str) -> float:
 def _save(model: "AtomisticModel", path: Path) -> None:
     model.save(str(path))
     capabilities = model.capabilities()
+    species = " ".join(symbols(capabilities.atomic_types))
     click.echo(
-        f"wrote {path}: {model.metadata().name or 'unnamed model'} (species {' '.join(symbols(capabilities.atomic_types))}, "
-        f"range {capabilities.interaction_range:g} {capabilities.length_unit}, {capabilities.dtype})"
+        f"wrote {path}: {model.metadata().name or 'unnamed model'} (species {species}, range "
+        f"{capabilities.interaction_range:g} {capabilities.length_unit}, {capabilities.dtype})"
     )
