@@ -68,7 +68,7 @@ class TabulatedFunctions(torch.nn.Module):
         beyond = (density - self.rho_max).clamp(min=0.0) / self.drho
         # slope of the last interval at its end
         slope = coefficients[:, 1] + 2.0 * coefficients[:, 2] + 3.0 * coefficients[:, 3]
-        return cubic(coefficients, fraction) 
+        return cubic(coefficients, fraction) + slope * beyond
 
 
 class EmbeddedAtom(torch.nn.Module):
