@@ -10,6 +10,7 @@ from potential_cases import (
     NONE,
     alloy_file,
     assert_close,
+    close_pair,
     eam_density,
     eam_embedding,
     eam_pair,
@@ -238,6 +239,13 @@ def test_default_copper_has_the_documented_properties():
     result = engine.evaluate([fcc(3.61117)], ["energy", "stress"])
     assert result.energy[0] == pytest.approx(-3.457, abs=5e-4)
     assert np.abs(result.stress).max() * 160.2 < 0.01
+
+
+def test_copper_pair_at_the_cutoff_gives_zero():
+    # the slope of the square root is infinite at the density zero that two such atoms have
+    energy, forces = close_pair(embedded_atom(), sutton_chen.CUTOFF * sutton_chen.A * (1 + 1e-15), 1)
+    assert np.abs(energy).max() == 0
+    assert np.abs(forces).max() == 0
 
 
 def alloy_text():

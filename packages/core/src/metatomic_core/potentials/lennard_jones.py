@@ -27,7 +27,7 @@ _ONSET_IN_CUTOFF = 0.66
 
 SHIFTS = ("none", "energy", "smooth")
 MIXINGS = {
-    "lorentz-berthelot": {"sigma": lambda a, b: (a * b) ** 0.5, "epsilon": lambda a, b: math.sqrt(a * b)},
+    "lorentz-berthelot": {"sigma": lambda a, b: 0.5 * (a + b), "epsilon": lambda a, b: math.sqrt(a * b)},
     "geometric": {"sigma": lambda a, b: math.sqrt(a * b), "epsilon": lambda a, b: math.sqrt(a * b)},
 }
 
