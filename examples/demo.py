@@ -5,8 +5,13 @@ runs 512 atoms at 600 K and then at constant energy, and draws energy and temper
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import Callable
+
+# small matrices gain nothing from threads, and lose much where the machine is busy; must be set before numpy comes
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import ase
 import matplotlib as mpl

@@ -25,7 +25,7 @@ class Returns(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         wrong = self.wrong
         name = "energy"
-        for requested in outputs.keys():  # noqa: SIM118
+        for requested in outputs.keys():
             name = requested
         samples = system_samples(systems)
         if outputs[name].sample_kind == "atom":

@@ -167,6 +167,10 @@ class MetatomicCalculator(Calculator):
         """Give the capabilities of the model."""
         return self._engine.capabilities
 
+    def forget_neighbors(self) -> None:
+        """Drop the neighbor lists that are kept between calls, so that the next one depends on nothing before it."""
+        self._engine.forget_neighbors()
+
     def todict(self) -> Dict[str, Any]:
         """Give the arguments of this calculator as plain data, for models from files.
 

@@ -181,7 +181,7 @@ class Run:
         self.saved = step
         # Neighbor lists that were made at another step hold the pairs in another order, and so round differently.
         self._calculator.reset()
-        self._calculator._engine.forget_neighbors()
+        self._calculator.forget_neighbors()
 
     def _note(self, rate: float) -> str:
         temperature = self.atoms.get_temperature()

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Ty
 
 import click
 
+from metatomic_core._elements import symbols
+
 from ._common import SuggestingGroup, checked_output, force_option
-from ._elements import symbols
 
 if TYPE_CHECKING:
     from metatomic_core import AtomisticModel
