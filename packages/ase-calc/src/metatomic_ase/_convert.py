@@ -25,7 +25,8 @@ class _Source(NamedTuple):
 
 
 def _spin_multiplicity(atoms: ase.Atoms) -> float:
-    return float(atoms.info.get("spin_multiplicity", atoms.info.get("spin", 1)))
+    multiplicity: Any = atoms.info.get("spin_multiplicity", atoms.info.get("spin", 1))
+    return float(multiplicity)
 
 
 # by name and kind of samples

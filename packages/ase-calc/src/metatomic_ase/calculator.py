@@ -171,8 +171,13 @@ class MetatomicCalculator(Calculator):
         """Drop the neighbor lists that are kept between calls, so that the next one depends on nothing before it."""
         self._engine.forget_neighbors()
 
-    def todict(self) -> Dict[str, Any]:
+    def todict(self, skip_default: bool = False) -> Dict[str, Any]:
         """Give the arguments of this calculator as plain data, for models from files.
+
+        Parameters
+        ----------
+        skip_default
+            Taken for the sake of ASE; all arguments are always given.
 
         Raises
         ------
@@ -194,7 +199,7 @@ class MetatomicCalculator(Calculator):
         if not changes and self._model_inputs:
             inputs = structure_from_atoms(atoms, self._model_inputs).inputs
             last = self._last_inputs
-            changes = [name for name, values in inputs.items() if not np.array_equal(values, last.get(name))]
+            changes = [k for k, values in inputs.items() if k not in last or not np.array_equal(values, last[k])]
         return changes
 
     def calculate(
