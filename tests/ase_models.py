@@ -3,12 +3,14 @@
 from typing import Dict, List, Optional
 
 import ase
+import ase.build
 import models
 import numpy as np
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_core import ModelOutput, System
+from metatomic_core import AtomisticModel, ModelOutput, System
+from metatomic_core.potentials import lennard_jones
 
 
 def atoms_from(structure: models.Structure) -> ase.Atoms:
@@ -85,4 +87,16 @@ def atoms_with_everything() -> ase.Atoms:
     atoms.set_tags([3, 4])
     atoms.set_array("weight", np.array([0.5, 0.75]))
     atoms.info.update({"charge": -1, "spin": 2, "field": [0.1, 0.2, 0.4]})
+    return atoms
+
+
+def argon_model() -> AtomisticModel:
+    """Give argon whose energy goes smoothly to zero at the cutoff."""
+    return lennard_jones(cutoff=6.0, shift="smooth")
+
+
+def argon(n_cells: int = 2, amplitude: float = 0.05, seed: int = 1) -> ase.Atoms:
+    """Give rattled solid argon, 4 atoms for each cubic cell."""
+    atoms = ase.build.bulk("Ar", a=5.3, cubic=True).repeat(n_cells)
+    atoms.rattle(amplitude, seed=seed)
     return atoms

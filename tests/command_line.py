@@ -1,4 +1,4 @@
-"""Running the ``metatomic`` command in tests, and a model and structures to run it on."""
+"""Running the ``metatomic`` command in tests."""
 
 import contextlib
 import os
@@ -7,13 +7,10 @@ import sys
 from pathlib import Path
 from typing import Iterator, Optional
 
-import ase
-import ase.build
 from click.testing import CliRunner, Result
 
-from metatomic_core import AtomisticModel, engine
+from metatomic_core import engine
 from metatomic_core.cli import metatomic
-from metatomic_core.potentials import lennard_jones
 
 
 def invoke(*arguments: object) -> Result:
@@ -64,15 +61,3 @@ def load_models_once() -> Iterator[None]:
         yield
     finally:
         engine.load_atomistic_model = load
-
-
-def argon_model() -> AtomisticModel:
-    """Give argon whose energy goes smoothly to zero at the cutoff."""
-    return lennard_jones(cutoff=6.0, shift="smooth")
-
-
-def argon(n_cells: int = 2, amplitude: float = 0.05, seed: int = 1) -> ase.Atoms:
-    """Give rattled solid argon, 4 atoms for each cubic cell."""
-    atoms = ase.build.bulk("Ar", a=5.3, cubic=True).repeat(n_cells)
-    atoms.rattle(amplitude, seed=seed)
-    return atoms

@@ -12,7 +12,8 @@ import pytest
 from ase import units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.verlet import VelocityVerlet
-from command_line import argon, argon_model, fail, invoke, load_models_once, process, succeed
+from ase_models import argon, argon_model
+from command_line import fail, invoke, load_models_once, process, succeed
 
 from metatomic_ase import MetatomicCalculator
 from metatomic_ase.cli._dynamics import INTEGRATORS

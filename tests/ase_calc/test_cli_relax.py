@@ -7,7 +7,8 @@ import ase.io
 import numpy as np
 import pytest
 from ase import units
-from command_line import argon, argon_model, fail, load_models_once, succeed
+from ase_models import argon, argon_model
+from command_line import fail, load_models_once, succeed
 
 from metatomic_ase import MetatomicCalculator
 from metatomic_core.potentials import stillinger_weber
