@@ -95,7 +95,7 @@ class Evaluation:
     virial
         Shape (n_structures, 3, 3): -dE/dstrain, an energy.
     stress
-        Shape (n_structures, 3, 3): dE/dstrain / |det cell|.
+        Shape (n_structures, 3, 3): dE/dstrain / ``|det cell|``.
     atomic_virials
         Shape (n_atoms, 3, 3).
     outputs
