@@ -82,7 +82,8 @@ static void load_library(const json &library, const std::string &directory)
   if (library.contains("distribution") && library.at("distribution").is_string()) {
     std::string distribution = library.at("distribution");
     if (path.empty()) path = find_installed(name, distribution);
-    advice = "run `pip install " + distribution + "==" + library.value("version", "") + "`, or " + advice;
+    std::string version = library.contains("version") ? "==" + std::string(library.at("version")) : "";
+    advice = "run `pip install " + distribution + version + "`, or " + advice;
   }
   if (path.empty())
     throw std::runtime_error("expected the extension '" + name + "', which this model needs, got none; " + advice);
@@ -105,6 +106,9 @@ void prepare_model_file(const std::string &path, const std::string &directory)
       throw std::runtime_error("expected a model file of format version " + std::to_string(FORMAT_VERSION) +
                                " or older, got '" + path + "' of version " + std::to_string(version) +
                                "; run `pip install --upgrade metatomic-lammps` and `metatomic-lammps build`");
+    // the data format of every model, not listed in its header
+    load_library({{"name", "libmetatensor.so"}, {"distribution", "metatensor-core"}}, directory);
+    load_library({{"name", "libmetatensor_torch.so"}, {"distribution", "metatensor-torch"}}, directory);
     for (const auto &extension : header.at("extensions")) {
       for (const auto &dependency : extension.at("dependencies")) load_library(dependency, directory);
       load_library(extension, directory);
