@@ -55,8 +55,17 @@ def test_eval_gives_what_the_calculator_gives(files, tmp_path, batch_size):
         if expected.pbc.any():
             np.testing.assert_allclose(atoms.get_stress(), expected.get_stress(), atol=1e-13)
         np.testing.assert_array_equal(atoms.positions, expected.positions)
+        assert atoms.info["label"] == expected.info["label"]
+
+
+def test_eval_keeps_arrays_and_info(files, tmp_path):
+    """Through extended XYZ: ``.traj`` holds no arrays that ASE does not know."""
+    ase.io.write(tmp_path / "in.extxyz", structures())
+    succeed("eval", files / "argon.pt", tmp_path / "in.extxyz", "-o", tmp_path / "out.extxyz")
+    for atoms, expected in zip(ase.io.read(tmp_path / "out.extxyz", index=":"), structures()):
         np.testing.assert_array_equal(atoms.arrays["weights"], expected.arrays["weights"])
         assert atoms.info["label"] == expected.info["label"]
+        assert {"energy", "forces"} <= atoms.calc.results.keys()
 
 
 @pytest.mark.parametrize("name", ["out.extxyz", "out.xyz", "out.json", "out.db"])

@@ -25,6 +25,7 @@ def test_elements_are_where_they_belong():
         (["lj", "--dtype", "float32", "--shift", "smooth"], [18], "float32"),
         (["lj", "--species", "Ne", "--sigma", "2.78", "--epsilon", "0.003", "--cutoff", "7"], [10], "float64"),
         (["sw"], [14], "float64"),
+        (["eam"], [29], "float64"),
         (["sw", "--species", "Ge", "--parameter", "epsilon=1.93", "--parameter", "sigma=2.181"], [32], "float64"),
     ],
 )
@@ -63,7 +64,9 @@ def test_export_lj_takes_parameters_of_pairs(tmp_path):
         (["sw", "--parameter", "epsilon=2", "--file", "Si.sw"], 2, "expected one of --file and --parameter, got both"),
         (["sw", "--file", "none.sw"], 1, "none.sw"),
         (["lj", "--sgma", "3"], 2, "--sigma"),
-        (["jl"], 2, "lj"),
+        (["eam", "--file", "none.alloy"], 1, "none.alloy"),
+        (["eam", "--species", "Au"], 1, "Au"),
+        (["jl"], 2, "expected a command of metatomic export, got 'jl'; did you mean 'lj'"),
     ],
 )
 def test_export_refuses(tmp_path, arguments, status, expected):
@@ -89,7 +92,7 @@ def model_file(tmp_path):
         "energy/pbe": ModelOutput(unit="eV", description="with PBE"),
         "features": ModelOutput(sample_kind="atom"),
     }
-    model = models.wrap(models.TwoLists(), outputs, length_unit="nm", interaction_range=1.5)
+    model = models.wrap(models.TwoLists(), outputs, length_unit="nm", interaction_range=4.5)
     model.save(str(tmp_path / "model.pt"))
     return tmp_path / "model.pt"
 
@@ -98,7 +101,7 @@ def test_inspect_shows_everything_a_person_asks(model_file):
     text = succeed("inspect", model_file).stdout
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
     assert rows["species"].split()[1:] == ["H", "C", "O", "Si"]
-    assert rows["interaction range"].endswith(" 1.5 nm")
+    assert rows["interaction range"].endswith(" 4.5 nm")
     assert rows["dtype"].endswith(" float64")
     assert rows["devices"].endswith(" cpu")
     assert rows["format version"].split()[-1].isdigit()
@@ -116,7 +119,7 @@ def test_inspect_shows_everything_a_person_asks(model_file):
 def test_inspect_as_json_is_the_header(model_file):
     data = json.loads(succeed("inspect", model_file, "--json").stdout)
     assert data["capabilities"]["atomic_symbols"] == ["H", "C", "O", "Si"]
-    assert data["capabilities"]["interaction_range"] == 1.5
+    assert data["capabilities"]["interaction_range"] == 4.5
     assert data["capabilities"]["outputs"]["energy"]["unit"] == "kcal/mol"
     assert len(data["neighbor_lists"]) == 2
     assert data["file"] == str(model_file)

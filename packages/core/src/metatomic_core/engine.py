@@ -15,7 +15,8 @@ import torch
 from metatensor.torch import Labels, TensorMap
 
 from ._labels import ordered_by_label
-from ._torchscript import clean_errors
+from ._system_checks import check_periodicity
+from ._torchscript import clean_errors, unoptimized
 from ._validation import check_choice
 from .io import load_atomistic_model
 from .loaded import LoadedModel, is_atomistic_model
@@ -303,8 +304,9 @@ class Engine:
         tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
         pairs = self._pairs(tensors, slots)
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
-        all_units = {"length": self.length_unit, "energy": self.energy_unit, **(units or {})}
-        with torch.enable_grad(), clean_errors():
+        # the units of the engine come last: an input or output may be called "energy" as well
+        all_units = {**(units or {}), "length": self.length_unit, "energy": self.energy_unit}
+        with torch.enable_grad(), clean_errors(), unoptimized():
             values, maps = self.model.evaluate(
                 tensors, pairs, selected, request, wanted, all_units, self.check_consistency
             )
@@ -388,6 +390,7 @@ class Engine:
         for index, tensor in enumerate(tensors):
             if not bool(torch.isfinite(tensor["positions"]).all() and torch.isfinite(tensor["cell"]).all()):
                 raise ValueError(f"expected finite positions and cell, got nan or infinity in structure {index}")
+            check_periodicity(tensor["cell"] * tensor["pbc"][:, None], tensor["pbc"])
             slot = index if slots is None else slots[index]
             if slot not in self._slots:
                 self._slots[slot] = NeighborLists(self._requests, self._skin)

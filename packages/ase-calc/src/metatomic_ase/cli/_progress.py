@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Optional, Type
 
 import click
+
 from metatomic_core.cli._common import console
 
 _N_LINES = 10

@@ -199,5 +199,11 @@ def starting_point(atoms: ase.Atoms, settings: Settings, rng: np.random.Generato
     """Give the state of a run that has not begun; its random numbers go on after those of the velocities."""
     atoms.calc = None
     return Restart(
-        step=0, settings=settings, atoms=atoms, state={}, random=rng.bit_generator.state, files={}, **more  # type: ignore[arg-type]
+        step=0,
+        settings=settings,
+        atoms=atoms,
+        state={},
+        random=rng.bit_generator.state,
+        files={},
+        **more,  # type: ignore[arg-type]
     )

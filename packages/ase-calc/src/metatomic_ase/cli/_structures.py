@@ -9,6 +9,7 @@ import ase
 import ase.io
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+
 from metatomic_core.cli._common import one_line
 from metatomic_core.cli._elements import symbols
 
@@ -29,10 +30,12 @@ def read_structures(path: str, file_format: Optional[str] = None, index: str = "
     if not Path(path).exists():
         raise FileNotFoundError(f"expected a file with structures, got '{path}', which does not exist")
     if file_format is not None and file_format not in ioformats:
-        raise ValueError(f"expected `--format` to be a format of ASE, got '{file_format}'; `ase info --formats` lists them")
+        raise ValueError(
+            f"expected `--format` to be a format of ASE, got '{file_format}'; `ase info --formats` lists them"
+        )
     try:
         structures = ase.io.read(path, index=index, format=file_format)
-    except Exception as error:  # noqa: BLE001  (the readers of ASE raise anything)
+    except Exception as error:
         if isinstance(error, (IndexError, StopIteration)):
             raise ValueError(f"expected an index of a structure in '{path}', got '{index}'") from error
         reason = one_line(error)

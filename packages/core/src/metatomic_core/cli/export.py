@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Ty
 
 import click
 
-from ._common import checked_output, force_option
+from ._common import SuggestingGroup, checked_output, force_option
 from ._elements import symbols
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ Examples:
   metatomic export sw -o gan.pt --file GaN.sw
   metatomic export sw -o other.pt --species Ge --parameter epsilon=1.93 --parameter sigma=2.181"""
 _EAM_EPILOG = """\b
-Example:
+Examples:
+  metatomic export eam -o copper.pt
   metatomic export eam -o copper.pt --file Cu_zhou.eam.alloy"""
 
 _COMMON_OPTIONS = (
@@ -51,7 +52,7 @@ def _common_options(function: Function) -> Function:
     return function
 
 
-@click.group(epilog=_EPILOG)
+@click.group(cls=SuggestingGroup, epilog=_EPILOG)
 def export() -> None:
     """Write a reference potential to a model file."""
 
@@ -68,7 +69,9 @@ def export() -> None:
     help="At the cutoff: nothing, energy shifted to zero, or switched off smoothly.",
 )
 @click.option("--onset", type=float, help="Where --shift smooth begins.  [default: 0.66 times the cutoff]")
-@click.option("--mixing", type=click.Choice(["lorentz-berthelot", "geometric"]), default="lorentz-berthelot", show_default=True)
+@click.option(
+    "--mixing", type=click.Choice(["lorentz-berthelot", "geometric"]), default="lorentz-berthelot", show_default=True
+)
 @_common_options
 def lj(output: str, force: bool, sigma: Tuple[str, ...], epsilon: Tuple[str, ...], **options: Any) -> None:
     """Lennard-Jones; of argon by default."""
@@ -102,16 +105,22 @@ def sw(output: str, force: bool, file: Optional[str], parameter: Tuple[str, ...]
 
 
 @export.command(epilog=_EAM_EPILOG)
-@click.option("--file", metavar="FILE", required=True, help="Tables in the format of LAMMPS: setfl or funcfl.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Tables in a format of LAMMPS: setfl (eam/alloy, eam/fs), or funcfl, one for each element.  [default: copper]",
+)
 @_common_options
-def eam(output: str, force: bool, file: str, **options: Any) -> None:
-    """Embedded atom, from a file of LAMMPS."""
+def eam(output: str, force: bool, files: Tuple[str, ...], **options: Any) -> None:
+    """Embedded atom; copper of Sutton and Chen by default."""
     path = checked_output(output, force)
 
     from metatomic_core.potentials import embedded_atom
 
     species = options.pop("species")
-    _save(embedded_atom(file, species=_list(species) if species else None, **options), path)
+    _save(embedded_atom(list(files) or None, species=_list(species) if species else None, **options), path)
 
 
 def _list(species: Union[str, Tuple[str, ...]]) -> List[str]:

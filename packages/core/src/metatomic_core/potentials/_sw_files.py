@@ -154,8 +154,8 @@ def triple_tables(entries: Dict[Triple, Entry], species: List[int]) -> Tuple[tor
         if not same or not math.isclose(entry.costheta0, other.costheta0, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
             raise ValueError(
                 f"expected the same lambda * epsilon and costheta0 for '{_names((i, j, k))}' and "
-                f"'{_names((i, k, j))}', which are one triplet, got {strength:g}, {entry.costheta0:g} and {other_strength:g}, "
-                f"{other.costheta0:g}"
+                f"'{_names((i, k, j))}', which are one triplet, got {strength:g}, {entry.costheta0:g} and "
+                f"{other_strength:g}, {other.costheta0:g}"
             )
         # the mean of what agrees but for rounding, so that the energy does not depend on the order of neighbors
         strengths[x, y, z] = 0.5 * (strength + other_strength)

@@ -97,7 +97,8 @@ class StillingerWeber(torch.nn.Module):
             three = (moments * weighted.index_select(0, place)).sum(1) - own
             terms = [(0.5 * pair + three / 6.0, [first]), (three / 3.0, [second])]
         else:
-            terms = [(0.5 * (pair - own), [first]), ((0.5 * weighted * sums).sum(1), [place[:0]])]
+            triplets = 0.5 * (weighted * sums).sum(1).reshape(-1, self.n_species).sum(1)
+            terms = [(0.5 * (pair - own), [first]), (triplets, [])]
         results["energy"] = energy_map(terms, systems, outputs["energy"], selected_atoms)
         return results
 
@@ -115,7 +116,7 @@ class StillingerWeber(torch.nn.Module):
             return sums, sums * self.weights.reshape(1, -1)
         by_atom = sums.reshape(-1, 1, self.n_species, moments.size(1))
         weighted = (self.weights.index_select(0, species) * by_atom).sum(2)
-        return sums, weighted.reshape(n_rows, -1)
+        return sums, weighted.reshape(n_rows, moments.size(1))
 
     def _pair_energy(self, r: torch.Tensor, inverse: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
         repulsion = select(self.repulsion, kind) * r.pow(-select(self.p, kind))
@@ -185,7 +186,7 @@ def stillinger_weber(
         numbers = species_list("Si" if species is None else species)
         entries = _one_species(parameters or {}, numbers, length_unit, energy_unit)
         if not parameters:
-            references = {"model": [_REFERENCE]}
+            references["model"] = [_REFERENCE]
     else:
         entries = read_sw(parameters)
         numbers = chosen_species(species, list(dict.fromkeys(i for i, _, _ in entries)))
