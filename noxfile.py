@@ -27,6 +27,8 @@ TEST_TOOLS = ["pytest", "hypothesis"]
 # what the tests of one package need beyond the package: a TorchScript extension to load, and
 # the tools that compile the C++ example (the compiler itself comes from the machine)
 EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"]}
+# packages of this repository that the tests of another one compare it with
+EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"]}
 
 
 def install(session: nox.Session, *requirements: str) -> None:
@@ -81,7 +83,7 @@ def tests(session: nox.Session, package: str) -> None:
     if not paths:
         session.error(f"expected tests of {package} in tests/{package.replace('-', '_')}, got none")
     extra = EXTRA_TEST_TOOLS.get(package, [])
-    install_packages(session, sorted({"core", package}), *TEST_TOOLS, *extra)
+    install_packages(session, sorted({"core", package, *EXTRA_TEST_PACKAGES.get(package, [])}), *TEST_TOOLS, *extra)
     run_pytest(session, *paths)
 
 

@@ -85,14 +85,15 @@ class ManyOutputs(torch.nn.Module):
         super().__init__()
         self.base = Layers(1, True)
         self.factor = factor
+        self.cutoff = CUTOFF
         self.register_buffer("spread", torch.tensor([0.9, 1.0, 1.2], dtype=torch.float64))
 
     def forces_and_virial(self, system: System) -> List[torch.Tensor]:
         """Forces of E = sum of 2 (1 - r/c)^4 over directed pairs; -dE/dstrain."""
-        vectors = system.get_neighbor_list(NeighborListOptions(CUTOFF, True, True)).values.squeeze(-1)
-        samples = system.get_neighbor_list(NeighborListOptions(CUTOFF, True, True)).samples.values.to(torch.int64)
+        vectors = system.get_neighbor_list(NeighborListOptions(self.cutoff, True, True)).values.squeeze(-1)
+        samples = system.get_neighbor_list(NeighborListOptions(self.cutoff, True, True)).samples.values.to(torch.int64)
         r = vectors.square().sum(1, keepdim=True).sqrt()
-        push = 8.0 / CUTOFF * (1.0 - r / CUTOFF).pow(3) * vectors / r
+        push = 8.0 / self.cutoff * (1.0 - r / self.cutoff).pow(3) * vectors / r
         forces = torch.zeros_like(system.positions).index_add(0, samples[:, 0].contiguous(), -push)
         forces = forces.index_add(0, samples[:, 1].contiguous(), push)
         return [self.factor * forces, self.factor * (vectors.T @ push)]
@@ -102,8 +103,8 @@ class ManyOutputs(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         results: Dict[str, TensorMap] = {}
         system = systems[0]
-        r, first, _ = pairs_of(system, NeighborListOptions(CUTOFF, True, True))
-        density = gather((1.0 - r / CUTOFF).pow(4), first, len(system)).unsqueeze(1)
+        r, first, _ = pairs_of(system, NeighborListOptions(self.cutoff, True, True))
+        density = gather((1.0 - r / self.cutoff).pow(4), first, len(system)).unsqueeze(1)
         chosen = is_selected(systems, selected_atoms)
         labels = Labels(["system", "atom"], atom_samples(systems).values[chosen])
         xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
@@ -134,7 +135,7 @@ class ManyOutputs(torch.nn.Module):
         return results
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
-        return [NeighborListOptions(CUTOFF, True, True)]
+        return [NeighborListOptions(self.cutoff, True, True)]
 
 
 class Inputs(torch.nn.Module):
@@ -200,8 +201,8 @@ class Failing(torch.nn.Module):
 
 ENERGY = {"energy": ModelOutput(unit="eV", sample_kind="atom")}
 MANY = {
-    **ENERGY,
-    "energy/shifted": ModelOutput(unit="eV", sample_kind="atom"),
+    "energy": ModelOutput(unit="eV", sample_kind="atom", description="zero for isolated atoms"),
+    "energy/shifted": ModelOutput(unit="eV", sample_kind="atom", description="1 eV more for each atom"),
     "energy_uncertainty": ModelOutput(unit="eV", sample_kind="atom"),
     "energy_ensemble": ModelOutput(unit="eV", sample_kind="atom"),
     "charge": ModelOutput(unit="e", sample_kind="atom"),

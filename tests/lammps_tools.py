@@ -16,7 +16,7 @@ SCRIPTS = Path(sys.executable).parent
 
 PRESSURES = ("pxx", "pyy", "pzz", "pxy", "pxz", "pyz")
 ATOM_COLUMNS = "id x y z fx fy fz c_peratom c_stress[1] c_stress[2] c_stress[3] c_stress[4] c_stress[5] c_stress[6]"
-TIMEOUT = 300
+TIMEOUT = 100
 
 # the tests compare digits that LAMMPS does not print by default
 FORMAT = """thermo_modify format float %22.16g norm no

@@ -63,7 +63,7 @@ class Model {
   const std::string &device() const;
   std::string card() const;
 
-  // Whether the energy of an atom depends on no other pairs than its own, so that ghosts need no neighbors.
+  // Whether energy and outputs of an atom depend on no other pairs than its own, so that ghosts need no neighbors.
   bool is_local(const Query &example, const std::string &energy) const;
 
   // Number of values for each sample of an output.

@@ -189,6 +189,7 @@ static bool both_occur(const Atom *atom, const std::vector<int> &types, int bit1
 void PairMetatomic::check_setup()
 {
   const auto &types = data->atomic_types;
+  const int *mask = group->bitmask;
   if (!atom->tag_enable) error->all(FLERR, "expected atom IDs for pair style metatomic, got `atom_modify id no`");
   if (!force->newton_pair) error->all(FLERR, "expected `newton on` for pair style metatomic, got newton pair off");
   if (neighbor->includegroup)
@@ -198,9 +199,9 @@ void PairMetatomic::check_setup()
   for (int k = 0; k < neighbor->nex_type; k++)
     if (types[neighbor->ex1_type[k]] >= 0 && types[neighbor->ex2_type[k]] >= 0) error->all(FLERR, excluded);
   for (int k = 0; k < neighbor->nex_group; k++)
-    if (both_occur(atom, types, neighbor->ex1_bit[k], neighbor->ex2_bit[k], world)) error->all(FLERR, excluded);
+    if (both_occur(atom, types, mask[neighbor->ex1_group[k]], mask[neighbor->ex2_group[k]], world)) error->all(FLERR, excluded);
   for (int k = 0; k < neighbor->nex_mol; k++)
-    if (both_occur(atom, types, neighbor->ex_mol_bit[k], neighbor->ex_mol_bit[k], world)) error->all(FLERR, excluded);
+    if (both_occur(atom, types, mask[neighbor->ex_mol_group[k]], mask[neighbor->ex_mol_group[k]], world)) error->all(FLERR, excluded);
 
   if (atom->molecular == Atom::ATOMIC || force->kspace) return;
   int mine = 0, any = 0;
