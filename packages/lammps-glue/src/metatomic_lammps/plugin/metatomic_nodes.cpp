@@ -51,6 +51,7 @@ void Nodes::update(const std::vector<int> &atomic_types)
   places_.assign(n_all, Place{-1, {0, 0, 0}});
   atoms_.clear();
   types_.clear();
+  orphans_.clear();
   std::unordered_map<tagint, int> node_of_tag;
   node_of_tag.reserve(2 * atom->nlocal);
   for (int i = 0; i < atom->nlocal; i++) {
@@ -106,43 +107,101 @@ static bool is_positive(const int32_t *shift)
   return shift[2] > 0;
 }
 
-void Nodes::fill_pairs(const NeighList *list, ListMode mode, const PairRequest &request,
-                       Query::Pairs &pairs) const
+int32_t *Nodes::add_pair(int32_t *out, int32_t first, const Place &second) const
 {
-  const int n_rows = list->inum + (mode == ListMode::FULL_GHOSTS ? list->gnum : 0);
-  const int n_local_atoms = atom->nlocal;
+  const int32_t values[5] = {first, second.node, second.shift[0], second.shift[1], second.shift[2]};
+  return std::copy(values, values + 5, out);
+}
+
+int32_t *Nodes::add_reverse(int32_t *out, int32_t first, const Place &second) const
+{
+  const int32_t values[5] = {second.node, first, -second.shift[0], -second.shift[1], -second.shift[2]};
+  return std::copy(values, values + 5, out);
+}
+
+// One number for a directed pair: 24 bits for each node, 5 for each shift.
+static uint64_t pair_key(int first, int second, const int32_t *shift, int sign)
+{
+  uint64_t key = (static_cast<uint64_t>(first) << 24) | static_cast<uint64_t>(second);
+  for (int k = 0; k < 3; k++) key = (key << 5) | static_cast<uint64_t>((sign * shift[k] + 16) & 31);
+  return key;
+}
+
+// Two ghosts may be present by copies on different sides of the sub-box.  The ghost shell then holds the neighborhood
+// of the less deep one, and the pair is in its row, but maybe not in the row of the other.
+void Nodes::find_orphans(const NeighList *list)
+{
+  orphans_.clear();
+  std::vector<std::pair<int, int>> atoms;
+  std::vector<uint64_t> keys;
+  for (int row = list->inum; row < list->inum + list->gnum; row++) {
+    const int i = list->ilist[row];
+    const int first = places_[i].node;
+    if (first < n_local_ || atoms_[first] != i) continue;
+    for (int k = 0; k < list->numneigh[i]; k++) {
+      const int j = list->firstneigh[i][k] & NEIGHMASK;
+      if (places_[j].node < n_local_) continue;
+      atoms.emplace_back(i, j);
+      keys.push_back(pair_key(first, places_[j].node, places_[j].shift, 1));
+    }
+  }
+  std::vector<uint64_t> sorted = keys;
+  std::sort(sorted.begin(), sorted.end());
+  for (size_t n = 0; n < keys.size(); n++) {
+    const Place &place = places_[atoms[n].second];
+    uint64_t reverse = pair_key(place.node, places_[atoms[n].first].node, place.shift, -1);
+    if (!std::binary_search(sorted.begin(), sorted.end(), reverse)) orphans_.push_back(atoms[n]);
+  }
+}
+
+static double distance_squared(const double *a, const double *b)
+{
+  const double dx = a[0] - b[0], dy = a[1] - b[1], dz = a[2] - b[2];
+  return dx * dx + dy * dy + dz * dz;
+}
+
+void Nodes::fill_pairs(const NeighList *list, ListMode mode, const PairRequest &request, Query::Pairs &pairs) const
+{
+  const bool with_ghosts = mode == ListMode::FULL_GHOSTS;
+  const bool full = request.full_list;
+  const int n_rows = list->inum + (with_ghosts ? list->gnum : 0);
   const double cutoff_squared = request.cutoff * request.cutoff;
   const double *const *x = atom->x;
-  int64_t largest = 0;
+  int64_t largest = orphans_.size();
   for (int row = 0; row < n_rows; row++) largest += list->numneigh[list->ilist[row]];
+  if (with_ghosts) largest *= 2;
   if (static_cast<int64_t>(pairs.values.size()) < 5 * largest + 5) pairs.values.resize(5 * (largest + largest / 8 + 1));
   int32_t *out = pairs.values.data();
-  // LAMMPS lists these pairs twice, a half list has them once
-  const bool fold_all = !request.full_list && (mode == ListMode::FULL || mode == ListMode::FULL_GHOSTS);
-  const bool fold_images = !request.full_list && mode == ListMode::HALF_OFF;
+  // of two directions of a pair a half list has the one to the larger node, and of two images the positive one
+  auto is_second_half = [](int32_t first, const Place &place) {
+    return place.node < first || (place.node == first && !is_positive(place.shift));
+  };
+  const bool fold_all = !full && (mode == ListMode::FULL || with_ghosts);
+  const bool fold_images = !full && mode == ListMode::HALF_OFF;
   for (int row = 0; row < n_rows; row++) {
     const int i = list->ilist[row];
     const int32_t first = places_[i].node;
     if (first < 0 || atoms_[first] != i) continue;
-    const double xi = x[i][0], yi = x[i][1], zi = x[i][2];
+    const bool is_ghost = first >= n_local_;
     const int *neighbors = list->firstneigh[i];
     const int n_neighbors = list->numneigh[i];
     for (int k = 0; k < n_neighbors; k++) {
       const int j = neighbors[k] & NEIGHMASK;
-      const double dx = x[j][0] - xi, dy = x[j][1] - yi, dz = x[j][2] - zi;
-      if (dx * dx + dy * dy + dz * dz >= cutoff_squared) continue;
+      if (distance_squared(x[j], x[i]) >= cutoff_squared) continue;
       const Place &place = places_[j];
-      if (place.node < 0) continue;
-      if ((fold_all || (fold_images && j >= n_local_atoms && place.node < n_local_)) &&
-          (place.node < first || (place.node == first && !is_positive(place.shift))))
+      // pairs of a local atom and a ghost are taken, in both directions, from the row of the local atom
+      if (place.node < 0 || (is_ghost && place.node < n_local_)) continue;
+      if ((fold_all || (fold_images && j >= atom->nlocal && place.node < n_local_)) && is_second_half(first, place))
         continue;
-      out[0] = first;
-      out[1] = place.node;
-      out[2] = place.shift[0];
-      out[3] = place.shift[1];
-      out[4] = place.shift[2];
-      out += 5;
+      out = add_pair(out, first, place);
+      if (with_ghosts && full && !is_ghost && place.node >= n_local_) out = add_reverse(out, first, place);
     }
+  }
+  for (const auto &orphan : orphans_) {
+    const int32_t first = places_[orphan.first].node;
+    const Place &place = places_[orphan.second];
+    if (distance_squared(x[orphan.second], x[orphan.first]) >= cutoff_squared) continue;
+    if (full || is_second_half(first, place)) out = add_reverse(out, first, place);
   }
   pairs.n_pairs = (out - pairs.values.data()) / 5;
 }

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace LAMMPS_NS {
@@ -35,6 +36,9 @@ class Nodes : protected LAMMPS_NS::Pointers {
   // Map all atoms to nodes; atomic_types[t] is the type in the model of LAMMPS type t, negative for none.
   void update(const std::vector<int> &atomic_types);
 
+  // With ListMode::FULL_GHOSTS, after each update: find the pairs of ghosts that only one of the two rows has.
+  void find_orphans(const LAMMPS_NS::NeighList *list);
+
   // Pairs of nodes closer than the cutoff: first, second, and cell shifts of the second one.
   void fill_pairs(const LAMMPS_NS::NeighList *list, ListMode mode, const PairRequest &request,
                   Query::Pairs &pairs) const;
@@ -56,10 +60,14 @@ class Nodes : protected LAMMPS_NS::Pointers {
   std::vector<int> atoms_;
   std::vector<int32_t> types_;
   int n_local_ = 0;
+  // pairs of a ghost and a neighbor (atoms, not nodes) that are missing in the row of the neighbor's node
+  std::vector<std::pair<int, int>> orphans_;
 
   double depth(const double *position) const;
   void add_node(int atom, int type);
   void place_images();
+  int32_t *add_pair(int32_t *out, int32_t first, const Place &second) const;
+  int32_t *add_reverse(int32_t *out, int32_t first, const Place &second) const;
 };
 
 }    // namespace metatomic

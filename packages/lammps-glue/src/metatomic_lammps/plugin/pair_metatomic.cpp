@@ -261,7 +261,8 @@ void PairMetatomic::init_style()
 }
 
 // Ask for ghosts up to the interaction range, while the neighbor lists end at their cutoff.  Each step of a message
-// can start from another copy of an atom, so that the skin counts once for each.
+// can start from another copy of an atom, so that the skin counts once for each.  A model whose range is the cutoff, but
+// which needs pairs between ghosts, may need them at any ghost within the range: one step more.
 void PairMetatomic::widen_ghost_shell()
 {
   Data &d = *data;
@@ -270,7 +271,12 @@ void PairMetatomic::widen_ghost_shell()
   if (comm->mode != Comm::SINGLE)
     error->all(FLERR, "expected `comm_modify mode single` for this model on several ranks, got mode multi");
   double steps = d.cutoff > 0.0 ? std::ceil(d.range / d.cutoff - 1e-6) : 1.0;
-  d.shell = std::max(data->shell_before, d.range + steps * neighbor->skin);
+  double range = d.range;
+  if (steps == 1.0) {
+    steps = 2.0;
+    range += d.cutoff;
+  }
+  d.shell = std::max(data->shell_before, range + steps * neighbor->skin);
   comm->cutghostuser = d.shell;
 }
 

@@ -60,7 +60,10 @@ void PairMetatomic::prepare()
     metatomic::Timer timer("nodes");
     bool same = d.nodes_valid && neighbor->ago > 0 && d.last_build == neighbor->lastcall &&
         d.n_builds == neighbor->ncalls && d.n_atoms == n_atoms;
-    if (!same) d.nodes->update(d.atomic_types);
+    if (!same) {
+      d.nodes->update(d.atomic_types);
+      if (d.mode == metatomic::ListMode::FULL_GHOSTS) d.nodes->find_orphans(list);
+    }
     d.nodes_valid = true;
     d.last_build = neighbor->lastcall;
     d.n_builds = neighbor->ncalls;
