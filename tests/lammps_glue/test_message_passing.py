@@ -83,8 +83,8 @@ def test_two_layers_with_other_decompositions(two_layers, lammps, tmp_path):
 
 
 def test_range_that_is_too_short_would_be_seen(model_folder, lammps, tmp_path):
-    """The tests above are sharp: a two-layer model that claims the range of one layer differs between ranks."""
-    model = export(Layers(2, True), model_folder / "lying.pt", reach=4.5)
+    """The tests above are sharp: a three-layer model that claims the range of one layer differs between ranks."""
+    model = export(Layers(3, True), model_folder / "lying.pt", reach=4.5)
     one = evaluate(lammps, tmp_path, SHAPES["orthogonal"], model, 1)[1]
     two = evaluate(lammps, tmp_path, SHAPES["orthogonal"], model, 4)[1]
     assert np.abs(one - two).max() > 1e-6
