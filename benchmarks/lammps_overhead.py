@@ -57,7 +57,10 @@ class SmallNetwork(torch.nn.Module):
         self.cutoff = cutoff
         self.register_buffer("centers", torch.linspace(2.5, cutoff, n_features, dtype=torch.float64))
         self.network = torch.nn.Sequential(
-            torch.nn.Linear(n_features, 128), torch.nn.SiLU(), torch.nn.Linear(128, 128), torch.nn.SiLU(),
+            torch.nn.Linear(n_features, 128),
+            torch.nn.SiLU(),
+            torch.nn.Linear(128, 128),
+            torch.nn.SiLU(),
             torch.nn.Linear(128, 1),
         ).to(torch.float64)
 
@@ -81,8 +84,12 @@ class SmallNetwork(torch.nn.Module):
 def small_network() -> AtomisticModel:
     torch.manual_seed(0)
     capabilities = ModelCapabilities(
-        outputs={"energy": ModelOutput(unit="eV", sample_kind="atom")}, atomic_types=[18], interaction_range=6.0,
-        length_unit="angstrom", supported_devices=["cpu"], dtype="float64",
+        outputs={"energy": ModelOutput(unit="eV", sample_kind="atom")},
+        atomic_types=[18],
+        interaction_range=6.0,
+        length_unit="angstrom",
+        supported_devices=["cpu"],
+        dtype="float64",
     )
     return AtomisticModel(SmallNetwork().eval(), ModelMetadata("small network"), capabilities)
 
@@ -99,8 +106,11 @@ def run(plugin: Path, folder: Path, model: Path, size: int, ranks: int, profile:
     if ranks > 1:
         command = [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks), *command]
     env = {
-        **os.environ, "OMP_NUM_THREADS": "1", "LAMMPS_PLUGIN_PATH": str(plugin.parent),
-        "LD_LIBRARY_PATH": f"{sys.prefix}/lib", "METATOMIC_LAMMPS_PROFILE": str(int(profile)),
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "LAMMPS_PLUGIN_PATH": str(plugin.parent),
+        "LD_LIBRARY_PATH": f"{sys.prefix}/lib",
+        "METATOMIC_LAMMPS_PROFILE": str(int(profile)),
     }
     output = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=True).stdout
     total = float(re.findall(r"Loop time of (\S+)", output)[-1])

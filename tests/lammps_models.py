@@ -70,7 +70,7 @@ class Triangles(torch.nn.Module):
         n = len(systems[0])
         r, first, second = pairs_of(systems[0], NeighborListOptions(4.0, True, True))
         weight = (1.0 - r / 4.0).clamp(min=0.0).pow(3)
-        matrix = torch.zeros(n * n, dtype=r.dtype, device=r.device).index_add(0, first * n + second, weight).reshape(n, n)
+        matrix = torch.zeros(n * n, dtype=r.dtype).index_add(0, first * n + second, weight).reshape(n, n)
         energies = (matrix * (matrix @ matrix)).sum(1).unsqueeze(1)
         return {"energy": per_atom_map(energies, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
 
@@ -179,7 +179,7 @@ class Failing(torch.nn.Module):
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
         system = systems[0]
-        r, first, second = pairs_of(system, NeighborListOptions(4.0, True, True))
+        r, first, _ = pairs_of(system, NeighborListOptions(4.0, True, True))
         energies = gather((1.0 - r / 4.0).pow(4), first, len(system))
         close = (r < self.distance) & (system.types.index_select(0, first) == 8)
         if bool(close.any()):

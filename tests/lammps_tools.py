@@ -36,7 +36,7 @@ class Run:
         tables = []
         lines = self.output.splitlines()
         for start, line in enumerate(lines):
-            if not line.split()[:1] == ["Step"]:
+            if line.split()[:1] != ["Step"]:
                 continue
             rows = []
             for row in lines[start + 1 :]:
@@ -85,8 +85,14 @@ def run_lammps(plugin, folder, text, ranks=1, options=(), ok=True, **changes):
     if ranks > 1:
         command = [str(SCRIPTS / "mpiexec"), "-n", str(ranks), *command]
     done = subprocess.run(
-        command, cwd=folder, env=environment(plugin, **changes), timeout=TIMEOUT, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command,
+        cwd=folder,
+        env=environment(plugin, **changes),
+        timeout=TIMEOUT,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if ok and done.returncode != 0:
         raise AssertionError(f"expected LAMMPS to succeed, got status {done.returncode}:\n{done.stdout[-3000:]}")
@@ -153,7 +159,9 @@ def boxes(basis, constant, repeats, n_types=1, shake=0.12):
     long = constant * repeats[0]
     return {
         "orthogonal": crystal(basis, constant, repeats, 1, shake, n_types=n_types),
-        "triclinic": crystal(basis, constant, repeats, 2, shake, (0.3 * long, -0.2 * long, 0.25 * long), n_types=n_types),
+        "triclinic": crystal(
+            basis, constant, repeats, 2, shake, (0.3 * long, -0.2 * long, 0.25 * long), n_types=n_types
+        ),
         "slab": crystal(basis, constant, repeats, 3, shake, boundary="p p f", n_types=n_types),
         "small": crystal(basis, constant, (1, 1, 1), 4, shake, n_types=n_types, shape=(1.0, 0.97, 1.02)),
     }

@@ -80,8 +80,10 @@ sys.stdout.write("done")
 """
 
 
-@pytest.mark.parametrize(("before", "after"), [("", ""), ("import torch", ""), ("", "import torch"),
-                                               ("import metatensor.torch", "import metatomic_core")])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", ""), ("import torch", ""), ("", "import torch"), ("import metatensor.torch", "import metatomic_core")],
+)
 def test_python_library_with_torch_before_or_after(before, after, folder, plugin):
     code = LIBRARY.format(before=before, after=after)
     done = start([sys.executable, "-c", code], folder, plugin, found=False)
@@ -119,7 +121,9 @@ def test_path_without_a_plugin_says_what_to_run(folder, plugin):
 def test_lammps_starts_without_a_plugin_and_says_what_to_run(folder, plugin):
     (folder / "in.none").write_text("units metal\n")
     cache = str(folder / "no-cache")
-    done = start([*MPI, *LMP, "-in", "in.none", "-log", "none"], folder, plugin, found=False, METATOMIC_LAMMPS_CACHE=cache)
+    done = start(
+        [*MPI, *LMP, "-in", "in.none", "-log", "none"], folder, plugin, found=False, METATOMIC_LAMMPS_CACHE=cache
+    )
     assert done.returncode == 0
     assert done.stderr.count("run `metatomic-lammps build`") == 1
     assert len(done.stderr.splitlines()) == 1
@@ -131,8 +135,12 @@ def test_entry_point_never_raises_nor_imports_torch(monkeypatch, capsys):
 
     monkeypatch.setattr("metatomic_lammps.build.plugin_path", fail)
     assert Path(discovery.plugin_directory()).is_dir()
-    assert capsys.readouterr().err == "metatomic-lammps: the LAMMPS pair style metatomic is not available: something broke\n"
-    code = "import sys; from metatomic_lammps.discovery import plugin_directory as p; p(); sys.exit('torch' in sys.modules)"
+    assert (
+        capsys.readouterr().err
+        == "metatomic-lammps: the LAMMPS pair style metatomic is not available: something broke\n"
+    )
+    code = "import sys; from metatomic_lammps.discovery import plugin_directory; plugin_directory()\n"
+    code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
@@ -155,11 +163,11 @@ def test_failing_compiler_shows_its_errors(monkeypatch, tmp_path):
 
 
 def test_targets_that_are_named(tmp_path):
-    with pytest.raises(ValueError, match="expected the headers of LAMMPS, got '.*' without pair.h"):
+    with pytest.raises(ValueError, match=r"expected the headers of LAMMPS, got '.*' without pair.h"):
         find_target(lammps=str(tmp_path))
     with pytest.raises(ValueError, match="expected a directory of libtorch or torch for --torch"):
         find_target(torch=str(tmp_path))
-    with pytest.raises(ValueError, match="expected the file mpi.h"):
+    with pytest.raises(ValueError, match=r"expected the file mpi\.h"):
         find_target(mpi=str(tmp_path))
     source = tmp_path / "src"
     shutil.copytree(LAMMPS_FOLDER / "include" / "lammps", source)

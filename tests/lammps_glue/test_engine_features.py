@@ -110,11 +110,19 @@ rerun frames.dump dump x y z
     np.testing.assert_allclose(runs[1].thermo(1)["PotEng"][-1], runs[1].thermo(0)["PotEng"][-1], rtol=1e-9)
 
 
-@pytest.mark.parametrize("settings", [
-    "neigh_modify delay 10 every 5 check no", "neigh_modify one 400 page 40000 binsize 3.0", "neigh_modify once yes",
-    "neighbor 0.3 nsq", "comm_modify cutoff 12.0", "comm_modify mode single vel yes", "run_style verlet",
-    "processors 1 2 1",
-])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "neigh_modify delay 10 every 5 check no",
+        "neigh_modify one 400 page 40000 binsize 3.0",
+        "neigh_modify once yes",
+        "neighbor 0.3 nsq",
+        "comm_modify cutoff 12.0",
+        "comm_modify mode single vel yes",
+        "run_style verlet",
+        "processors 1 2 1",
+    ],
+)
 def test_settings_change_nothing(settings, both):
     commands = "velocity all create 40 4242 loop all\nfix nve all nve\nrun 30"
     before = settings if settings.startswith("processors") else ""
@@ -135,21 +143,30 @@ def hybrids(model):
     native = f"pair_style lj/cut 7.0\npair_coeff * * {EPSILON} {SIGMA}"
     mixed = f"pair_coeff 2 2 lj/cut {EPSILON} {SIGMA}\npair_coeff 1 2 lj/cut {EPSILON} {SIGMA}"
     return {
-        "hybrid": (native, f"pair_style hybrid metatomic {model} lj/cut 7.0\npair_coeff * * metatomic Ar NULL\n{mixed}"),
+        "hybrid": (
+            native,
+            f"pair_style hybrid metatomic {model} lj/cut 7.0\npair_coeff * * metatomic Ar NULL\n{mixed}",
+        ),
         "hybrid/overlay": (
             native.replace(f"{EPSILON}", f"{2 * EPSILON}"),
-            f"pair_style hybrid/overlay metatomic {model} lj/cut 7.0\npair_coeff * * metatomic Ar 36\n"
-            f"pair_coeff * * lj/cut {EPSILON} {SIGMA}",
+            (
+                f"pair_style hybrid/overlay metatomic {model} lj/cut 7.0\npair_coeff * * metatomic Ar 36\n"
+                f"pair_coeff * * lj/cut {EPSILON} {SIGMA}"
+            ),
         ),
         "hybrid/scaled": (
             native,
-            f"pair_style hybrid/scaled 0.25 metatomic {model} 0.75 lj/cut 7.0\npair_coeff * * metatomic Ar Kr\n"
-            f"pair_coeff * * lj/cut {EPSILON} {SIGMA}",
+            (
+                f"pair_style hybrid/scaled 0.25 metatomic {model} 0.75 lj/cut 7.0\npair_coeff * * metatomic Ar Kr\n"
+                f"pair_coeff * * lj/cut {EPSILON} {SIGMA}"
+            ),
         ),
         "twice": (
             native,
-            f"pair_style hybrid/overlay metatomic {model} scale 0.3 metatomic {model} scale 0.7\n"
-            "pair_coeff * * metatomic 1 Ar Kr\npair_coeff * * metatomic 2 Ar Kr",
+            (
+                f"pair_style hybrid/overlay metatomic {model} scale 0.3 metatomic {model} scale 0.7\n"
+                "pair_coeff * * metatomic 1 Ar Kr\npair_coeff * * metatomic 2 Ar Kr"
+            ),
         ),
     }
 
@@ -180,7 +197,8 @@ def test_respa_with_direct_forces_inside(model_folder, lammps, tmp_path):
     box = boxes(FCC, 4.4, (3, 3, 3), n_types=2, shake=0.1)["orthogonal"]
     box.write(tmp_path / "data.lammps", [16.0, 28.0])
     options = "uncertainty_threshold off"
-    run = lammps(f"""units metal
+    run = lammps(
+        f"""units metal
 read_data data.lammps
 pair_style hybrid/overlay metatomic {model} non_conservative forces {options} &
   metatomic {model} non_conservative forces scale -1 {options} metatomic {model} {options}
@@ -195,7 +213,9 @@ thermo_style custom step pe etotal ke
 {FORMAT}
 thermo 20
 run 200
-""", 2)
+""",
+        2,
+    )
     thermo = run.thermo()
     assert np.ptp(thermo["TotEng"]) < 0.02 * np.ptp(thermo["KinEng"])
 
@@ -218,7 +238,8 @@ run 300
 
 
 def test_isolated_atoms_and_an_empty_box(model, lammps):
-    run = lammps(f"""units metal
+    run = lammps(
+        f"""units metal
 region box block 0 100 0 100 0 100
 create_box 1 box
 pair_style metatomic {model}
@@ -230,7 +251,9 @@ create_atoms 1 single 50 50 50
 run 0
 create_atoms 1 single 54 50 50
 run 0
-""", 2)
+""",
+        2,
+    )
     energies = [run.thermo(k)["PotEng"][0] for k in range(3)]
     s6 = (SIGMA / 4.0) ** 6
     np.testing.assert_allclose(energies, [0.0, 0.0, 4 * EPSILON * (s6 * s6 - s6)], rtol=1e-10)
@@ -268,7 +291,9 @@ def test_native_example_of_copper_runs(ranks, lammps, model_folder):
     if not path.exists():
         embedded_atom(POTENTIALS / "Cu_u3.eam").save(path)
     native = (BENCH / "in.eam").read_text().replace("20*", "5*")
-    ours = re.sub(r"pair_style\s+eam\npair_coeff\s+1 1 Cu_u3.eam", f"pair_style metatomic {path}\npair_coeff * * Cu", native)
+    ours = re.sub(
+        r"pair_style\s+eam\npair_coeff\s+1 1 Cu_u3.eam", f"pair_style metatomic {path}\npair_coeff * * Cu", native
+    )
     assert ours != native
     tables = [lammps(text, ranks).thermo() for text in (native, ours)]
     close(tables[1]["E_pair"], tables[0]["E_pair"], 1e-5)

@@ -35,7 +35,9 @@ def models(model_folder):
     (folder / "text.pt").write_text("no model")
     torch.jit.script(torch.nn.Linear(1, 1)).save(folder / "module.pt")
     with_header(folder / "good.pt", folder / "newer.pt", '"format_version": 1', '"format_version": 99')
-    extension = '"extensions": [{"name": "libother.so", "sha256": "00", "distribution": "other-torch", "version": "1.2", '
+    extension = (
+        '"extensions": [{"name": "libother.so", "sha256": "00", "distribution": "other-torch", "version": "1.2", '
+    )
     with_header(folder / "good.pt", folder / "extension.pt", '"extensions": [', extension + '"dependencies": []}')
     return folder
 
@@ -116,19 +118,29 @@ SETUPS = {
     "no ids": ("good.pt", "atom_modify id no", "run 0", "expected atom IDs"),
     "exclude type": ("good.pt", "", "neigh_modify exclude type 1 2\nrun 0", "got `neigh_modify exclude`"),
     "exclude group": (
-        "good.pt", "", "group low id 1:9\nneigh_modify exclude group low low\nrun 0", "got `neigh_modify exclude`",
+        "good.pt",
+        "",
+        "group low id 1:9\nneigh_modify exclude group low low\nrun 0",
+        "got `neigh_modify exclude`",
     ),
     "include": (
-        "good.pt", "atom_modify first low", "group low id 1:9\nneigh_modify include low\nrun 0", "got `neigh_modify include`",
+        "good.pt",
+        "atom_modify first low",
+        "group low id 1:9\nneigh_modify include low\nrun 0",
+        "got `neigh_modify include`",
     ),
     "no charges": ("inputs.pt", "", "run 0", "use `atom_style charge`"),
     "per-atom energy": ("total.pt", "", "compute e all pe/atom\nrun 0", "expected a model with energies of atoms"),
     "unknown output": ("many.pt", "", "fix 1 all pair 1 metatomic chargs 0", "(did you mean 'charge')"),
     "output of systems": (
-        "many.pt", "", "fix 1 all pair 1 metatomic non_conservative_stress 0", "which the model gives for systems",
+        "many.pt",
+        "",
+        "fix 1 all pair 1 metatomic non_conservative_stress 0",
+        "which the model gives for systems",
     ),
     "per-atom virial": (
-        "many.pt non_conservative forces", "",
+        "many.pt non_conservative forces",
+        "",
         "compute s all stress/atom NULL\ncompute t all reduce sum c_s[1]\nthermo_style custom step c_t\nrun 0",
         "expected conservative forces for per-atom virials",
     ),
@@ -163,11 +175,14 @@ run 0
 
 
 @pytest.mark.usefixtures("data")
-@pytest.mark.parametrize(("style", "words"), [
-    ("infinite.pt", "expected a model of finite interaction range on several ranks"),
-    ("many.pt non_conservative stress", "expected one rank for non-conservative stress"),
-    ("no-such.pt", "which does not exist"),
-])
+@pytest.mark.parametrize(
+    ("style", "words"),
+    [
+        ("infinite.pt", "expected a model of finite interaction range on several ranks"),
+        ("many.pt non_conservative stress", "expected one rank for non-conservative stress"),
+        ("no-such.pt", "which does not exist"),
+    ],
+)
 def test_wrong_input_is_refused_on_several_ranks(style, words, models, lammps):
     run = refused(lammps, input_text(models, style), 3, words)
     assert run.output.count("ERROR") == 1

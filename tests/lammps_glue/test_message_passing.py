@@ -1,4 +1,4 @@
-"""Models whose energy of an atom depends on more than its own pairs: any number of ranks, against the ASE calculator."""
+"""Models whose energy of an atom depends on more than its own pairs: any number of ranks, against ASE."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,11 @@ def from_ase(box, model):
         return energy, forces, None
     stress = voigt_6_to_full_3x3_stress(atoms.get_stress())
     # LAMMPS: bar, and its own value of 1 eV/A^3
-    return energy, forces, -1.6021765e6 * np.array([stress[i] for i in [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]])
+    return (
+        energy,
+        forces,
+        -1.6021765e6 * np.array([stress[i] for i in [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]]),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +60,16 @@ def two_layers(model_folder):
     }
 
 
-@pytest.mark.parametrize(("shape", "kind"), [
-    ("triclinic", "full"), ("orthogonal", "half"), ("slab", "full"), ("small", "full"), ("small", "half"),
-])
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [
+        ("triclinic", "full"),
+        ("orthogonal", "half"),
+        ("slab", "full"),
+        ("small", "full"),
+        ("small", "half"),
+    ],
+)
 def test_two_layers_are_the_same_on_all_ranks_and_in_ase(shape, kind, two_layers, lammps, tmp_path):
     box, model = SHAPES[shape], two_layers[kind]
     energy, forces, pressure = from_ase(box, model)

@@ -1,4 +1,4 @@
-"""Our style against LAMMPS' own styles in the same process: energies, forces, pressure, per-atom values, trajectories."""
+"""Our style against LAMMPS' own styles in the same process: energies, forces, pressure, per-atom values, MD."""
 
 import dataclasses
 
@@ -29,17 +29,27 @@ CASES = {
     "lj/cut": Case(
         lambda: lennard_jones("Ar", SIGMA, EPSILON, CUTOFF),
         f"pair_style lj/cut {CUTOFF}\npair_coeff 1 1 {EPSILON} {SIGMA}",
-        "Ar", [39.948], boxes(FCC, 5.3, (3, 3, 3)), True, temperature=40.0,
+        "Ar",
+        [39.948],
+        boxes(FCC, 5.3, (3, 3, 3)),
+        True,
+        temperature=40.0,
     ),
     "sw": Case(
         lambda: stillinger_weber(POTENTIALS / "Si.sw"),
         "pair_style sw\npair_coeff * * Si.sw Si",
-        "Si", [28.0855], boxes(DIAMOND, 5.43, (2, 2, 3)), False,
+        "Si",
+        [28.0855],
+        boxes(DIAMOND, 5.43, (2, 2, 3)),
+        False,
     ),
     "eam/alloy": Case(
         lambda: embedded_atom(POTENTIALS / "AlCu.eam.alloy"),
         "pair_style eam/alloy\npair_coeff * * AlCu.eam.alloy Al Cu",
-        "Al Cu", [26.982, 63.546], boxes(FCC, 3.8, (4, 4, 4), n_types=2), True,
+        "Al Cu",
+        [26.982, 63.546],
+        boxes(FCC, 3.8, (4, 4, 4), n_types=2),
+        True,
     ),
 }
 

@@ -151,10 +151,15 @@ compute sums all reduce sum c_stress[*] c_centroid[*]
 variable volume equal vol
 thermo_style custom step pe pxx pyy pzz pxy pxz pyz c_sums[*] vol
 """
-    output = run(model, commands=commands, ranks=ranks, run=f"""compute virial all pressure NULL virial
+    output = run(
+        model,
+        commands=commands,
+        ranks=ranks,
+        run=f"""compute virial all pressure NULL virial
 thermo_style custom step vol c_virial[*] c_sums[*]
 {FORMAT}
-run 0""").thermo()
+run 0""",
+    ).thermo()
     virial = np.array([output[f"c_virial[{k}]"][0] for k in range(1, 7)]) * output["Volume"][0]
     sums = np.array([output[f"c_sums[{k}]"][0] for k in range(1, 16)])
     close(-sums[:6], virial, 1e-9)

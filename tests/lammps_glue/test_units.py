@@ -1,4 +1,4 @@
-"""All unit styles: the same argon in each, against the ASE calculator; inputs of the model in the units of the style."""
+"""All unit styles: the same argon in each, against the ASE calculator; inputs of models in their units."""
 
 import numpy as np
 import pytest
@@ -91,7 +91,8 @@ def test_inputs_arrive_in_their_units(style, ranks, with_inputs, lammps, tmp_pat
     in_style.write(tmp_path / "data.lammps", masses * unit_conversion_factor("u", mass))
     to_velocity = unit_conversion_factor("angstrom/fs", velocity)
     # the velocity of each atom is a function of its number
-    run = lammps(f"""units {style}
+    run = lammps(
+        f"""units {style}
 atom_style charge
 read_data data.lammps
 pair_style metatomic {with_inputs}
@@ -103,7 +104,9 @@ velocity all set v_vx v_vy 0.0
 thermo_style custom step pe
 {FORMAT}
 run 0
-""", ranks)
+""",
+        ranks,
+    )
     own = masses[box.types - 1] + 2.0 * charges
     number = np.arange(1, len(BOX.types) + 1)
     squared = (0.001 * number) ** 2 + (0.0005 * number) ** 2

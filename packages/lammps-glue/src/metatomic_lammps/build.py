@@ -97,7 +97,7 @@ def build_plugin(target: Optional[Target] = None, report: Optional[Report] = Non
 
 
 def _run(command: list[str], output: object, log: Path, report: Optional[Report]) -> None:
-    """Run a program, keeping what it writes, and reporting the steps of ninja, which look like ``[3/9] Building ...``."""
+    """Run a program, keeping what it writes, and report the steps of ninja, which look like ``[3/9] Building ...``."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = []
     for line in process.stdout or ():

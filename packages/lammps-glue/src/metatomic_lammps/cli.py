@@ -1,4 +1,4 @@
-"""Commands: ``metatomic-lammps build`` and ``path``, and ``metatomic lammps``, which builds if needed and runs LAMMPS."""
+"""Commands: ``metatomic-lammps build`` and ``path``; ``metatomic lammps``, which builds if needed and runs LAMMPS."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def _build(target: Target, force: bool) -> Path:
     if plugin_path(target).is_file() and not force:
         return plugin_path(target)
     click.echo(
-        f"Compiling the pair style for LAMMPS {target.lammps_version_text} and torch {target.torch_version}, once for both",
+        f"Compiling the pair style for LAMMPS {target.lammps_version_text} and torch {target.torch_version}",
         err=True,
     )
     if not sys.stderr.isatty():
@@ -72,9 +72,7 @@ def main() -> None:
 @main.command(epilog=_BUILD_EPILOG)
 @_target_options
 @click.option("-f", "--force", is_flag=True, help="Compile even if nothing changed.")
-def build(
-    lammps: Optional[str], torch: Optional[str], mpi_include: Optional[str], sizes: str, force: bool
-) -> None:
+def build(lammps: Optional[str], torch: Optional[str], mpi_include: Optional[str], sizes: str, force: bool) -> None:
     """Compile the pair style; LAMMPS then finds it by itself."""
     path = _clean(lambda: _build(find_target(torch, lammps, mpi_include, sizes), force))
     click.echo(f"{path}")
@@ -86,7 +84,9 @@ def path(lammps: Optional[str], torch: Optional[str], mpi_include: Optional[str]
     """Print the path of the plugin, for `plugin load`."""
     found = _clean(lambda: plugin_path(find_target(torch, lammps, mpi_include, sizes)))
     if not found.is_file():
-        raise click.ClickException("expected a plugin for this torch and LAMMPS, got none; run `metatomic-lammps build`")
+        raise click.ClickException(
+            "expected a plugin for this torch and LAMMPS, got none; run `metatomic-lammps build`"
+        )
     click.echo(f"{found}")
 
 

@@ -12,7 +12,7 @@ _RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
 
 def plugin_directory() -> str:
-    """Give the folder of the plugin; if none is built yet, say so on standard error and give a folder without plugins."""
+    """Give the folder of the plugin; if none is built, say so on standard error and give a folder without plugins."""
     try:
         from .build import plugin_path
 
