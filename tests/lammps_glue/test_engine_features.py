@@ -324,3 +324,29 @@ def test_native_example_of_lennard_jones_runs(ranks, lammps, model):
     tables = [lammps(version, ranks).thermo() for version in (native, ours)]
     close(tables[1]["E_pair"], tables[0]["E_pair"], 1e-6)
     close(tables[1]["Press"], tables[0]["Press"], 1e-4)
+
+
+def test_long_run_keeps_memory_and_energy(model, lammps, tmp_path):
+    """Resident memory is the same after 300 and after 1500 steps."""
+    BOX.write(tmp_path / "data.lammps", [39.948])
+    run = lammps(f"""units metal
+read_data data.lammps
+pair_style metatomic {model}
+pair_coeff * * Ar
+velocity all create 30 4242 loop all
+neighbor 1.0 bin
+fix nve all nve
+timestep 0.004
+thermo_style custom step etotal ke
+{FORMAT}
+thermo 100
+run 300
+info memory
+run 1200
+info memory
+""")
+    before, after = (float(size) for size in re.findall(r"Maximum working set size:\s*(\S+) Mbyte", run.output))
+    assert after - before < 3.0
+    thermo = run.thermo()
+    # the potential is cut off without a shift: its jumps are all that changes the energy
+    assert np.ptp(thermo["TotEng"]) < 0.05 * thermo["KinEng"].mean()

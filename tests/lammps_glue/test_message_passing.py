@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from lammps_models import Layers, Triangles, export
-from lammps_tools import FCC, FORMAT, boxes, close
+from lammps_tools import FCC, FORMAT, boxes, close, crystal
 
 from metatomic_ase import MetatomicCalculator
 
@@ -94,10 +94,11 @@ def test_two_layers_with_other_decompositions(two_layers, lammps, tmp_path):
 
 
 def test_range_that_is_too_short_would_be_seen(model_folder, lammps, tmp_path):
-    """The tests above are sharp: a three-layer model that claims the range of one layer differs between ranks."""
-    model = export(Layers(3, True), model_folder / "lying.pt", reach=4.5)
-    one = evaluate(lammps, tmp_path, SHAPES["orthogonal"], model, 1)[1]
-    two = evaluate(lammps, tmp_path, SHAPES["orthogonal"], model, 4)[1]
+    """The tests above are sharp: a four-layer model that claims the range of one layer differs between ranks."""
+    model = export(Layers(4, True), model_folder / "lying.pt", reach=4.5)
+    box = crystal(FCC, 4.4, (10, 2, 2), 5, 0.3, n_types=2)
+    one = evaluate(lammps, tmp_path, box, model, 1, "neighbor 0.2 bin")[1]
+    two = evaluate(lammps, tmp_path, box, model, 2, "neighbor 0.2 bin")[1]
     assert np.abs(one - two).max() > 1e-6
 
 

@@ -147,8 +147,8 @@ def find_compiler() -> str:
             return found
     raise ValueError(
         f"expected a C++ compiler, got none named {wanted or ' or '.join(_COMPILERS)}; install one "
-        "(`apt install g++`, `dnf install gcc-c++`, `conda install -c conda-forge cxx-compiler`), or name it in the environment "
-        "variable CXX"
+        "(`apt install g++`, `dnf install gcc-c++`, `conda install -c conda-forge cxx-compiler`), or name it in the "
+        "environment variable CXX"
     )
 
 

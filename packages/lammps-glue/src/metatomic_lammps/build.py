@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, TextIO
 
 from ._toolchain import Target, configure_arguments, find_target, find_tool, site_packages
 
@@ -96,18 +96,19 @@ def build_plugin(target: Optional[Target] = None, report: Optional[Report] = Non
     return path
 
 
-def _run(command: list[str], output: object, log: Path, report: Optional[Report]) -> None:
+def _run(command: list[str], output: TextIO, log: Path, report: Optional[Report]) -> None:
     """Run a program, keeping what it writes, and report the steps of ninja, which look like ``[3/9] Building ...``."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = []
-    for line in process.stdout or ():
-        lines.append(line)
-        output.write(line)  # type: ignore[attr-defined]
-        count, _, what = line.partition("]")
-        done, _, total = count[1:].partition("/")
-        if report is not None and done.isdigit() and total.isdigit():
-            report(os.path.basename(what.split()[-1]).removesuffix(".o") if what.split() else "", int(done), int(total))
-    if process.wait() != 0:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            output.write(line)
+            count, _, what = line.partition("]")
+            done, _, total = count[1:].partition("/")
+            if report is not None and done.isdigit() and total.isdigit():
+                name = os.path.basename(what.split()[-1]).removesuffix(".o") if what.split() else ""
+                report(name, int(done), int(total))
+    if process.returncode != 0:
         errors = [line for line in lines if "error" in line.lower()] or lines
         shown = "".join(errors[:_SHOWN_LINES]).rstrip()
         raise RuntimeError(f"expected `{os.path.basename(command[0])}` to succeed, got an error; see {log}\n{shown}")
