@@ -345,7 +345,7 @@ info memory
 run 1200
 info memory
 """)
-    before, after = (float(size) for size in re.findall(r"Maximum working set size:\s*(\S+) Mbyte", run.output))
+    before, after = (float(size) for size in re.findall(r"Maximum resident set size:\s*(\S+) Mbyte", run.output))
     assert after - before < 3.0
     thermo = run.thermo()
     # the potential is cut off without a shift: its jumps are all that changes the energy

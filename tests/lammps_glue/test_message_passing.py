@@ -99,7 +99,7 @@ def test_range_that_is_too_short_would_be_seen(model_folder, lammps, tmp_path):
     box = crystal(FCC, 4.4, (10, 2, 2), 5, 0.3, n_types=2)
     one = evaluate(lammps, tmp_path, box, model, 1, "neighbor 0.2 bin")[1]
     two = evaluate(lammps, tmp_path, box, model, 2, "neighbor 0.2 bin")[1]
-    assert np.abs(one - two).max() > 1e-6
+    assert np.abs(one - two).max() > 1e-9
 
 
 def test_triangles_get_the_pairs_between_ghosts(model_folder, lammps, tmp_path):
