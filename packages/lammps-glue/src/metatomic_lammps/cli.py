@@ -1,6 +1,5 @@
 """Commands: ``metatomic-lammps build`` and ``path``; ``metatomic lammps``, which builds if needed and runs LAMMPS."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,11 +98,9 @@ def lammps(input_file: str, ranks: int, arguments: tuple[str, ...]) -> None:
 
     ARGUMENTS after -- go to lmp.
     """
-    plugin = _clean(lambda: _build(find_target(), False))
+    # lmp then finds the plugin by the entry point of this package
+    _clean(lambda: _build(find_target(), False))
     command = [_clean(lambda: find_tool("lmp")), "-in", input_file, *arguments]
     if ranks > 1:
         command = [_clean(lambda: find_tool("mpiexec")), "-n", str(ranks), *command]
-    before = os.environ.get("LAMMPS_PLUGIN_PATH")
-    found = str(plugin.parent) if not before else f"{plugin.parent}:{before}"
-    done = subprocess.run(command, env={**os.environ, "LAMMPS_PLUGIN_PATH": found}, check=False)
-    raise SystemExit(done.returncode)
+    raise SystemExit(subprocess.run(command, check=False).returncode)
