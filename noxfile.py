@@ -27,6 +27,8 @@ TEST_TOOLS = ["pytest", "hypothesis"]
 # what the tests of one package need beyond the package: a TorchScript extension to load, and
 # the tools that compile the C++ example (the compiler itself comes from the machine)
 EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"]}
+# packages of this repository that the tests of another one compare it with
+EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"]}
 
 # tests of single packages that run once more where all packages are installed
 TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py"]
@@ -84,7 +86,7 @@ def tests(session: nox.Session, package: str) -> None:
     if not paths:
         session.error(f"expected tests of {package} in tests/{package.replace('-', '_')}, got none")
     extra = EXTRA_TEST_TOOLS.get(package, [])
-    install_packages(session, sorted({"core", package}), *TEST_TOOLS, *extra)
+    install_packages(session, sorted({"core", package, *EXTRA_TEST_PACKAGES.get(package, [])}), *TEST_TOOLS, *extra)
     run_pytest(session, *paths)
 
 

@@ -1,13 +1,12 @@
-"""LAMMPS plugin for exported models: the name is reserved, the plugin is not written yet.
+"""LAMMPS plugin for exported models: its sources, the command that compiles them, and where LAMMPS finds the result.
 
-What belongs here later: the C++ sources of a pair style, the command that compiles them
-against the installed LAMMPS and libtorch, and the place where LAMMPS finds the result. In
-this release the command in :py:mod:`metatomic_lammps.cli` says that there is no plugin and
-what to use instead. Importing this package imports neither torch nor LAMMPS.
+The pair style itself is C++, in ``plugin/``.  Importing this package imports neither torch nor LAMMPS.
 """
 
 from importlib.metadata import version
 
-__all__ = ["__version__"]
+from .build import build_plugin, plugin_path
+
+__all__ = ["__version__", "build_plugin", "plugin_path"]
 
 __version__ = version("metatomic-lammps")

@@ -1,0 +1,114 @@
+"""Compile the plugin into a cache of the user, and find it there.
+
+One plugin fits one torch and one LAMMPS.  The cache has a folder for each combination of both, of MPI headers and of
+the sources, so that nothing has to be cleaned or forced.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Callable, Optional, TextIO
+
+from ._toolchain import Target, configure_arguments, find_target, find_tool, site_packages
+
+SOURCES = Path(__file__).parent / "plugin"
+# LAMMPS loads files whose names end so
+FILE_NAME = "metatomicplugin.so"
+_LOG = "build.log"
+# lines of the compiler to show when it fails
+_SHOWN_LINES = 15
+
+Report = Callable[[str, int, int], None]
+
+
+def cache_folder() -> Path:
+    """Give the folder of all built plugins: METATOMIC_LAMMPS_CACHE, or the user's cache directory."""
+    named = os.environ.get("METATOMIC_LAMMPS_CACHE")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "metatomic-lammps"
+
+
+def plugin_path(target: Optional[Target] = None) -> Path:
+    """Give the path of the plugin for what is installed, or for another target; it need not exist.
+
+    Raises
+    ------
+    ValueError
+        If torch, LAMMPS or MPI headers are not found.
+    """
+    target = find_target() if target is None else target
+    digest = hashlib.sha256(repr((target, site_packages())).encode())
+    for source in sorted(SOURCES.iterdir()):
+        if source.is_file():
+            digest.update(source.name.encode() + source.read_bytes())
+    folder = f"lammps-{target.lammps_version}-torch-{target.torch_version}-{digest.hexdigest()[:16]}"
+    return cache_folder() / folder / FILE_NAME
+
+
+def build_plugin(target: Optional[Target] = None, report: Optional[Report] = None, force: bool = False) -> Path:
+    """Compile the plugin, unless it is in the cache.
+
+    Parameters
+    ----------
+    target
+        What to compile against; None for what is installed.
+    report
+        Called with the name of each step, its number and the number of steps.
+    force
+        Compile even if the plugin is in the cache.
+
+    Returns
+    -------
+    pathlib.Path
+        The plugin.
+
+    Raises
+    ------
+    ValueError
+        If something that is needed is missing.
+    RuntimeError
+        If the compiler fails; the message has its last lines and names the log.
+    """
+    target = find_target() if target is None else target
+    path = plugin_path(target)
+    if path.is_file() and not force:
+        return path
+    cmake = find_tool("cmake")
+    arguments = configure_arguments(target, version("metatomic-lammps"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="metatomic-lammps-") as folder:
+        log = path.parent / _LOG
+        with open(log, "w") as output:
+            _run([cmake, "-G", "Ninja", "-S", str(SOURCES), "-B", folder, *arguments], output, log, None)
+            _run([cmake, "--build", folder], output, log, report)
+        # moved into place, so that LAMMPS never finds half a file; by way of a name that it does not look for
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        os.close(handle)
+        shutil.copyfile(Path(folder) / FILE_NAME, temporary)
+        os.chmod(temporary, 0o755)
+        os.replace(temporary, path)
+    return path
+
+
+def _run(command: list[str], output: TextIO, log: Path, report: Optional[Report]) -> None:
+    """Run a program, keeping what it writes, and report the steps of ninja, which look like ``[3/9] Building ...``."""
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            output.write(line)
+            count, _, what = line.partition("]")
+            done, _, total = count[1:].partition("/")
+            if report is not None and done.isdigit() and total.isdigit():
+                name = os.path.basename(what.split()[-1]).removesuffix(".o") if what.split() else ""
+                report(name, int(done), int(total))
+    if process.returncode != 0:
+        errors = [line for line in lines if "error" in line.lower()] or lines
+        shown = "".join(errors[:_SHOWN_LINES]).rstrip()
+        raise RuntimeError(f"expected `{os.path.basename(command[0])}` to succeed, got an error; see {log}\n{shown}")

@@ -1,0 +1,214 @@
+#include "metatomic_nodes.h"
+
+#include "atom.h"
+#include "domain.h"
+#include "neigh_list.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+using namespace LAMMPS_NS;
+
+namespace metatomic {
+
+void Nodes::add_node(int atom_index, int type)
+{
+  places_[atom_index].node = size();
+  atoms_.push_back(atom_index);
+  types_.push_back(type);
+}
+
+// How far a ghost lies outside of the sub-box of this rank: the largest of its distances from the planes of the faces.
+//
+// LAMMPS' ghost shell has the same width along each normal, so this is what limits the neighborhood of a ghost: all
+// atoms closer to it than shell width minus depth are present.
+double Nodes::depth(const double *position) const
+{
+  double point[3] = {position[0], position[1], position[2]};
+  const double *low = domain->sublo, *high = domain->subhi;
+  double width[3] = {1.0, 1.0, 1.0};
+  if (domain->triclinic) {
+    // sublo and subhi are not set in triclinic boxes
+    domain->x2lamda(point, point);
+    low = domain->sublo_lamda;
+    high = domain->subhi_lamda;
+    const double *h = domain->h_inv;
+    width[0] = 1.0 / std::sqrt(h[0] * h[0] + h[5] * h[5] + h[4] * h[4]);
+    width[1] = 1.0 / std::sqrt(h[1] * h[1] + h[3] * h[3]);
+    width[2] = 1.0 / std::fabs(h[2]);
+  }
+  double largest = 0.0;
+  for (int k = 0; k < 3; k++)
+    largest = std::max({largest, (low[k] - point[k]) * width[k], (point[k] - high[k]) * width[k]});
+  return largest;
+}
+
+void Nodes::update(const std::vector<int> &atomic_types)
+{
+  const int n_all = atom->nlocal + atom->nghost;
+  const tagint *tag = atom->tag;
+  places_.assign(n_all, Place{-1, {0, 0, 0}});
+  atoms_.clear();
+  types_.clear();
+  orphans_.clear();
+  std::unordered_map<tagint, int> node_of_tag;
+  node_of_tag.reserve(2 * atom->nlocal);
+  for (int i = 0; i < atom->nlocal; i++) {
+    int type = atomic_types[atom->type[i]];
+    if (type < 0) continue;
+    node_of_tag.emplace(tag[i], size());
+    add_node(i, type);
+  }
+  n_local_ = size();
+  // of several copies of an atom of another rank, the least deep one has the most complete neighborhood
+  std::vector<double> depths;
+  for (int i = atom->nlocal; i < n_all; i++) {
+    int type = atomic_types[atom->type[i]];
+    if (type < 0) continue;
+    auto found = node_of_tag.emplace(tag[i], size());
+    int node = found.first->second;
+    if (found.second) {
+      add_node(i, type);
+      depths.push_back(depth(atom->x[i]));
+    } else if (node >= n_local_) {
+      double here = depth(atom->x[i]);
+      if (here < depths[node - n_local_]) {
+        depths[node - n_local_] = here;
+        atoms_[node] = i;
+      }
+    }
+    places_[i].node = node;
+  }
+  place_images();
+}
+
+void Nodes::place_images()
+{
+  const double *inverse = domain->h_inv;
+  const int n_all = atom->nlocal + atom->nghost;
+  for (int i = atom->nlocal; i < n_all; i++) {
+    Place &place = places_[i];
+    if (place.node < 0 || atoms_[place.node] == i) continue;
+    const double *here = atom->x[i], *there = atom->x[atoms_[place.node]];
+    double dx = here[0] - there[0], dy = here[1] - there[1], dz = here[2] - there[2];
+    double fraction[3] = {
+        inverse[0] * dx + inverse[5] * dy + inverse[4] * dz, inverse[1] * dy + inverse[3] * dz, inverse[2] * dz};
+    for (int k = 0; k < 3; k++)
+      place.shift[k] = domain->periodicity[k] ? static_cast<int32_t>(std::lround(fraction[k])) : 0;
+  }
+}
+
+// Of the two shifts of a pair of an atom and its own image, keep the one in the half space.
+static bool is_positive(const int32_t *shift)
+{
+  if (shift[0] != 0) return shift[0] > 0;
+  if (shift[1] != 0) return shift[1] > 0;
+  return shift[2] > 0;
+}
+
+int32_t *Nodes::add_pair(int32_t *out, int32_t first, const Place &second) const
+{
+  const int32_t values[5] = {first, second.node, second.shift[0], second.shift[1], second.shift[2]};
+  return std::copy(values, values + 5, out);
+}
+
+int32_t *Nodes::add_reverse(int32_t *out, int32_t first, const Place &second) const
+{
+  const int32_t values[5] = {second.node, first, -second.shift[0], -second.shift[1], -second.shift[2]};
+  return std::copy(values, values + 5, out);
+}
+
+// One number for a directed pair: 24 bits for each node, 5 for each shift.
+static uint64_t pair_key(int first, int second, const int32_t *shift, int sign)
+{
+  uint64_t key = (static_cast<uint64_t>(first) << 24) | static_cast<uint64_t>(second);
+  for (int k = 0; k < 3; k++) key = (key << 5) | static_cast<uint64_t>((sign * shift[k] + 16) & 31);
+  return key;
+}
+
+// Two ghosts may be present by copies on different sides of the sub-box.  The ghost shell then holds the neighborhood
+// of the less deep one, and the pair is in its row, but maybe not in the row of the other.
+void Nodes::find_orphans(const NeighList *list)
+{
+  orphans_.clear();
+  std::vector<std::pair<int, int>> atoms;
+  std::vector<uint64_t> keys;
+  for (int row = list->inum; row < list->inum + list->gnum; row++) {
+    const int i = list->ilist[row];
+    const int first = places_[i].node;
+    if (first < n_local_ || atoms_[first] != i) continue;
+    for (int k = 0; k < list->numneigh[i]; k++) {
+      const int j = list->firstneigh[i][k] & NEIGHMASK;
+      if (places_[j].node < n_local_) continue;
+      atoms.emplace_back(i, j);
+      keys.push_back(pair_key(first, places_[j].node, places_[j].shift, 1));
+    }
+  }
+  std::vector<uint64_t> sorted = keys;
+  std::sort(sorted.begin(), sorted.end());
+  for (size_t n = 0; n < keys.size(); n++) {
+    const Place &place = places_[atoms[n].second];
+    uint64_t reverse = pair_key(place.node, places_[atoms[n].first].node, place.shift, -1);
+    if (!std::binary_search(sorted.begin(), sorted.end(), reverse)) orphans_.push_back(atoms[n]);
+  }
+}
+
+static double distance_squared(const double *a, const double *b)
+{
+  const double dx = a[0] - b[0], dy = a[1] - b[1], dz = a[2] - b[2];
+  return dx * dx + dy * dy + dz * dz;
+}
+
+void Nodes::fill_pairs(const NeighList *list, ListMode mode, const PairRequest &request, Query::Pairs &pairs) const
+{
+  const bool with_ghosts = mode == ListMode::FULL_GHOSTS;
+  const bool full = request.full_list;
+  const int n_rows = list->inum + (with_ghosts ? list->gnum : 0);
+  const double cutoff_squared = request.cutoff * request.cutoff;
+  const double *const *x = atom->x;
+  int64_t largest = orphans_.size();
+  for (int row = 0; row < n_rows; row++) largest += list->numneigh[list->ilist[row]];
+  if (with_ghosts) largest *= 2;
+  if (static_cast<int64_t>(pairs.values.size()) < 5 * largest + 5) pairs.values.resize(5 * (largest + largest / 8 + 1));
+  int32_t *out = pairs.values.data();
+  // of two directions of a pair a half list has the one to the larger node, and of two images the positive one
+  auto is_second_half = [](int32_t first, const Place &place) {
+    return place.node < first || (place.node == first && !is_positive(place.shift));
+  };
+  const bool fold_all = !full && (mode == ListMode::FULL || with_ghosts);
+  const bool fold_images = !full && mode == ListMode::HALF_OFF;
+  for (int row = 0; row < n_rows; row++) {
+    const int i = list->ilist[row];
+    const int32_t first = places_[i].node;
+    if (first < 0 || atoms_[first] != i) continue;
+    const bool is_ghost = first >= n_local_;
+    const int *neighbors = list->firstneigh[i];
+    const int n_neighbors = list->numneigh[i];
+    for (int k = 0; k < n_neighbors; k++) {
+      const int j = neighbors[k] & NEIGHMASK;
+      if (distance_squared(x[j], x[i]) >= cutoff_squared) continue;
+      const Place &place = places_[j];
+      // pairs of a local atom and a ghost are taken, in both directions, from the row of the local atom
+      if (place.node < 0 || (is_ghost && place.node < n_local_)) continue;
+      if ((fold_all || (fold_images && j >= atom->nlocal && place.node < n_local_)) && is_second_half(first, place))
+        continue;
+      out = add_pair(out, first, place);
+      if (with_ghosts && full && !is_ghost && place.node >= n_local_) out = add_reverse(out, first, place);
+    }
+  }
+  for (const auto &orphan : orphans_) {
+    const int32_t first = places_[orphan.first].node;
+    const Place &place = places_[orphan.second];
+    if (distance_squared(x[orphan.second], x[orphan.first]) >= cutoff_squared) continue;
+    if (full || is_second_half(first, place)) out = add_reverse(out, first, place);
+  }
+  pairs.n_pairs = (out - pairs.values.data()) / 5;
+}
+
+double Nodes::bytes() const
+{
+  return places_.capacity() * sizeof(Place) + atoms_.capacity() * sizeof(int) + types_.capacity() * sizeof(int32_t);
+}
+
+}    // namespace metatomic

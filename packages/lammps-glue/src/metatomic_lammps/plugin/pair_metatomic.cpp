@@ -1,0 +1,353 @@
+// Setup of the pair style: input lines, checks, what is asked of LAMMPS.  The time steps are in
+// pair_metatomic_compute.cpp.
+
+#include "pair_metatomic.h"
+
+#include "pair_metatomic_data.h"
+#include "metatomic_profile.h"
+
+#include "atom.h"
+#include "comm.h"
+#include "domain.h"
+#include "error.h"
+#include "force.h"
+#include "group.h"
+#include "memory.h"
+#include "neighbor.h"
+#include "update.h"
+#include "utils.h"
+
+#include <algorithm>
+#include <cmath>
+
+using namespace LAMMPS_NS;
+using metatomic::ListMode;
+
+// sums over atoms that are sums over ranks too
+static const std::vector<std::string> ADDITIVE = {"energy", "energy_ensemble", "charge", "dipole"};
+
+PairMetatomic::PairMetatomic(LAMMPS *lmp) : Pair(lmp), data(new Data)
+{
+  restartinfo = 0;
+  one_coeff = 1;
+  manybody_flag = 1;
+  single_enable = 0;
+  no_virial_fdotr_compute = 1;
+  centroidstressflag = CENTROID_AVAIL;
+  data->nodes = std::make_unique<metatomic::Nodes>(lmp);
+}
+
+PairMetatomic::~PairMetatomic()
+{
+  restore_ghost_shell();
+  if (allocated) {
+    memory->destroy(setflag);
+    memory->destroy(cutsq);
+  }
+  delete[] pvector;
+  delete data;
+}
+
+// Stop on all ranks with the text of the first one that has a problem: a rank that stopped alone would leave the
+// others waiting.
+void PairMetatomic::agree(const std::string &problem)
+{
+  int mine = problem.empty() ? comm->nprocs : comm->me, first = 0;
+  MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+  if (first == comm->nprocs) return;
+  int size = static_cast<int>(problem.size());
+  MPI_Bcast(&size, 1, MPI_INT, first, world);
+  std::string text = problem;
+  text.resize(size);
+  MPI_Bcast(&text[0], size, MPI_CHAR, first, world);
+  error->all(FLERR, text);
+}
+
+void PairMetatomic::settings(int narg, char **arg)
+{
+  restore_ghost_shell();
+  auto nodes = std::move(data->nodes);
+  *data = Data();
+  data->nodes = std::move(nodes);
+  delete[] pvector;
+  pvector = nullptr;
+  nextra = 0;
+  MPI_Comm node;
+  int rank_on_node = 0;
+  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  MPI_Comm_rank(node, &rank_on_node);
+  MPI_Comm_free(&node);
+
+  Data &d = *data;
+  std::string problem;
+  try {
+    d.options = metatomic::parse_options(metatomic::Words(arg, arg + narg));
+    d.units = metatomic::unit_style(update->unit_style);
+    d.model = std::make_unique<metatomic::Model>(d.options, rank_on_node);
+    d.query.units = metatomic::unit_names(d.units);
+    name_units();
+    choose_outputs();
+  } catch (const std::exception &error) {
+    problem = metatomic::message(error);
+  }
+  agree(problem);
+  if (nextra > 0) pvector = new double[nextra]();
+  if (comm->me == 0)
+    utils::logmesg(lmp, "{}\nRunning on {} in units {} and {}\n", d.model->card(), d.model->device(), d.units.length,
+                   d.units.energy);
+}
+
+// Units of inputs and outputs under the names that the model uses.
+void PairMetatomic::name_units()
+{
+  Data &d = *data;
+  auto known = d.query.units;
+  for (const auto &names : {d.model->inputs(), d.model->outputs()})
+    for (const auto &item : names) {
+      auto unit = known.find(metatomic::base_name(item.first));
+      if (unit != known.end() && unit->first != "energy") d.query.units[item.first] = unit->second;
+    }
+}
+
+void PairMetatomic::choose_outputs()
+{
+  Data &d = *data;
+  const auto &offered = d.model->outputs();
+  auto pick = [&](const char *name) { return metatomic::pick_output(name, offered, d.options.variants); };
+  d.energy = pick("energy");
+  if (d.energy.empty()) throw std::runtime_error("expected a model with an energy, got one without");
+  d.has_atomic_energies = offered.at(d.energy) != "system";
+  if (d.options.direct_forces && (d.forces = pick("non_conservative_force")).empty())
+    throw std::runtime_error("expected a model with non-conservative forces for `non_conservative`, got one without");
+  if (d.options.direct_stress && (d.stress = pick("non_conservative_stress")).empty())
+    throw std::runtime_error("expected a model with non-conservative stress for `non_conservative`, got one without; "
+                             "use `non_conservative forces`");
+  d.threshold = std::isnan(d.options.uncertainty_threshold) ? d.units.threshold : d.options.uncertainty_threshold;
+  if (std::isfinite(d.threshold)) {
+    d.uncertainty = pick("energy_uncertainty");
+    if (!d.uncertainty.empty() && offered.at(d.uncertainty) != "atom") d.uncertainty.clear();
+  }
+  for (const auto &wanted : d.options.outputs) {
+    std::string name = pick(wanted.c_str());
+    if (name.empty()) throw std::runtime_error(unknown_output(wanted));
+    std::string base = metatomic::base_name(name);
+    if (comm->nprocs > 1 && std::find(ADDITIVE.begin(), ADDITIVE.end(), base) == ADDITIVE.end())
+      throw std::runtime_error("expected an output that is a sum over atoms for `output` on several ranks, one of " +
+                               metatomic::join(ADDITIVE) + ", got '" + wanted + "'; use one rank or `fix pair`");
+    d.sums.emplace_back(name, d.model->columns(d.query, name, "system"));
+    nextra += d.sums.back().second;
+  }
+}
+
+std::string PairMetatomic::unknown_output(const std::string &name) const
+{
+  metatomic::Words names;
+  for (const auto &item : data->model->outputs()) names.push_back(item.first);
+  return "expected an output of the model, one of " + metatomic::join(names) + ", got '" + name + "'" +
+      metatomic::did_you_mean(name, names);
+}
+
+void PairMetatomic::coeff(int narg, char **arg)
+{
+  const int n = atom->ntypes;
+  if (!allocated) {
+    allocated = 1;
+    memory->create(setflag, n + 1, n + 1, "pair:setflag");
+    memory->create(cutsq, n + 1, n + 1, "pair:cutsq");
+  }
+  try {
+    auto types = metatomic::parse_types(metatomic::Words(arg, arg + narg), n, data->model->atomic_types());
+    data->atomic_types.assign(1, -1);
+    data->atomic_types.insert(data->atomic_types.end(), types.begin(), types.end());
+  } catch (const std::runtime_error &problem) {
+    error->all(FLERR, std::string(problem.what()));
+  }
+  // as LAMMPS' own many-body styles do, so that an input needs no `mass` lines
+  for (int i = 1; i <= n; i++) {
+    double mass = metatomic::element_mass(data->atomic_types[i]);
+    if (mass > 0.0 && atom->mass && !atom->mass_setflag[i])
+      atom->set_mass(FLERR, i, mass * data->units.gram_per_mole);
+  }
+  for (int i = 1; i <= n; i++)
+    for (int j = 1; j <= n; j++) setflag[i][j] = data->atomic_types[i] >= 0 && data->atomic_types[j] >= 0;
+}
+
+// Whether some atoms of the model in one group (1), and some in another (2), exist on any rank.
+static bool both_occur(const Atom *atom, const std::vector<int> &types, int bit1, int bit2, MPI_Comm world)
+{
+  int mine = 0, any = 0;
+  for (int i = 0; i < atom->nlocal; i++) {
+    if (types[atom->type[i]] < 0) continue;
+    if (atom->mask[i] & bit1) mine |= 1;
+    if (atom->mask[i] & bit2) mine |= 2;
+  }
+  MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_BOR, world);
+  return any == 3;
+}
+
+// Refuse settings with which LAMMPS would leave out pairs, or that the style can not work with.
+void PairMetatomic::check_setup()
+{
+  const auto &types = data->atomic_types;
+  const int *mask = group->bitmask;
+  if (!atom->tag_enable) error->all(FLERR, "expected atom IDs for pair style metatomic, got `atom_modify id no`");
+  if (!force->newton_pair) error->all(FLERR, "expected `newton on` for pair style metatomic, got newton pair off");
+  if (neighbor->includegroup)
+    error->all(FLERR, "expected all pairs in the neighbor lists for pair style metatomic, got `neigh_modify include`");
+  const std::string excluded = "expected all pairs in the neighbor lists for pair style metatomic, got `neigh_modify "
+                               "exclude` of atoms of the model; remove it, or give these types to another style";
+  for (int k = 0; k < neighbor->nex_type; k++)
+    if (types[neighbor->ex1_type[k]] >= 0 && types[neighbor->ex2_type[k]] >= 0) error->all(FLERR, excluded);
+  for (int k = 0; k < neighbor->nex_group; k++)
+    if (both_occur(atom, types, mask[neighbor->ex1_group[k]], mask[neighbor->ex2_group[k]], world)) error->all(FLERR, excluded);
+  for (int k = 0; k < neighbor->nex_mol; k++)
+    if (both_occur(atom, types, mask[neighbor->ex_mol_group[k]], mask[neighbor->ex_mol_group[k]], world)) error->all(FLERR, excluded);
+
+  if (atom->molecular == Atom::ATOMIC || force->kspace) return;
+  int mine = 0, any = 0;
+  for (int i = 0; i < atom->nlocal && atom->nspecial; i++) {
+    if (types[atom->type[i]] < 0) continue;
+    for (int k = 0, before = 0; k < 3; before = atom->nspecial[i][k++])
+      if (atom->nspecial[i][k] > before && force->special_lj[k + 1] == 0.0 && force->special_coul[k + 1] == 0.0) mine = 1;
+  }
+  MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, world);
+  if (any)
+    error->all(FLERR, "expected bonded pairs in the neighbor lists for pair style metatomic, got special_bonds weights of "
+                      "zero, which remove them; use `special_bonds lj/coul 1 1 1`, or delete the bonds");
+}
+
+void PairMetatomic::init_style()
+{
+  Data &d = *data;
+  if (d.atomic_types.empty()) error->all(FLERR, "expected `pair_coeff * * TYPE ...` after pair_style metatomic, got none");
+  check_setup();
+  d.units = metatomic::unit_style(update->unit_style);
+  d.lists = d.model->lists(d.units.length);
+  d.range = d.model->interaction_range(d.units.length);
+  d.cutoff = 0.0;
+  bool only_half = true;
+  for (const auto &list : d.lists) {
+    d.cutoff = std::max(d.cutoff, list.cutoff);
+    only_half = only_half && !list.full_list;
+  }
+  if (comm->nprocs == 1) {
+    d.mode = only_half ? ListMode::HALF : ListMode::FULL;
+  } else {
+    if (!std::isfinite(d.range))
+      error->all(FLERR, "expected a model of finite interaction range on several ranks, got an infinite one; use one rank");
+    if (!d.stress.empty())
+      error->all(FLERR, "expected one rank for non-conservative stress, got several: it is no sum over atoms; use "
+                        "`non_conservative forces`");
+    std::string problem;
+    try {
+      if (d.is_local < 0) d.is_local = d.model->is_local(d.query, d.energy);
+    } catch (const std::exception &) {
+      d.is_local = 0;  // the time step will tell
+    }
+    d.mode = !d.is_local ? ListMode::FULL_GHOSTS : only_half ? ListMode::HALF_OFF : ListMode::FULL;
+    widen_ghost_shell();
+    for (const auto &input : d.model->inputs()) {
+      auto base = metatomic::base_name(input.first);
+      if (base == "velocity" || base == "momentum") comm->ghost_velocity = 1;
+    }
+  }
+  const std::map<ListMode, int> flags = {{ListMode::HALF, NeighConst::REQ_DEFAULT},
+                                         {ListMode::HALF_OFF, NeighConst::REQ_NEWTON_OFF},
+                                         {ListMode::FULL, NeighConst::REQ_FULL},
+                                         {ListMode::FULL_GHOSTS, NeighConst::REQ_FULL | NeighConst::REQ_GHOST}};
+  neighbor->add_request(this, flags.at(d.mode));
+  d.query.pairs.resize(d.lists.size());
+  d.nodes_valid = false;
+}
+
+// Ask for ghosts up to the interaction range, while the neighbor lists end at their cutoff.  Each step of a message
+// can start from another copy of an atom, so that the skin counts once for each.  A model whose range is the cutoff, but
+// which needs pairs between ghosts, may need them at any ghost within the range: one step more.
+void PairMetatomic::widen_ghost_shell()
+{
+  Data &d = *data;
+  if (data->shell == 0.0 || comm->cutghostuser != data->shell) data->shell_before = comm->cutghostuser;
+  if (d.is_local) return;
+  if (comm->mode != Comm::SINGLE)
+    error->all(FLERR, "expected `comm_modify mode single` for this model on several ranks, got mode multi");
+  double steps = d.cutoff > 0.0 ? std::ceil(d.range / d.cutoff - 1e-6) : 1.0;
+  double range = d.range;
+  if (steps == 1.0) {
+    steps = 2.0;
+    range += d.cutoff;
+  }
+  d.shell = std::max(data->shell_before, range + steps * neighbor->skin);
+  comm->cutghostuser = d.shell;
+}
+
+void PairMetatomic::restore_ghost_shell()
+{
+  if (comm && data->shell > 0.0 && comm->cutghostuser == data->shell) comm->cutghostuser = data->shell_before;
+  data->shell = 0.0;
+}
+
+double PairMetatomic::init_one(int, int)
+{
+  // LAMMPS wants a cutoff; a model without lists works on positions alone
+  if (data->cutoff > 0.0) return data->cutoff;
+  return std::isfinite(data->range) && data->range > 0.0 ? data->range : 1e-3 * neighbor->skin + 1e-6;
+}
+
+void *PairMetatomic::extract(const char *name, int &dim)
+{
+  dim = 0;
+  if (std::string(name) == "scale") return &data->options.scale;
+  // `fix pair ... NAME 1` asks for a switch with which it announces the steps in which it needs the output
+  std::string text = name;
+  if (text.size() < 6 || text.substr(text.size() - 5) != "_flag" || !data->model) return nullptr;
+  std::string output = metatomic::pick_output(text.substr(0, text.size() - 5), data->model->outputs(), data->options.variants);
+  auto found = data->atom_outputs.find(output);
+  if (found == data->atom_outputs.end()) return nullptr;
+  found->second.trigger = 0;
+  return &found->second.trigger;
+}
+
+void *PairMetatomic::extract_peratom(const char *name, int &columns)
+{
+  columns = 0;
+  Data &d = *data;
+  std::string output, problem;
+  try {
+    output = metatomic::pick_output(name, d.model->outputs(), d.options.variants);
+    if (output.empty()) throw std::runtime_error(unknown_output(name));
+    if (d.model->outputs().at(output) == "system")
+      throw std::runtime_error("expected an output for each atom, got '" + output + "', which the model gives for systems; "
+                               "use `pair_style metatomic ... output " + output + "` and `compute pair`");
+    if (!d.atom_outputs.count(output)) d.atom_outputs[output].columns = d.model->columns(d.query, output, "atom");
+  } catch (const std::exception &caught) {
+    problem = metatomic::message(caught);
+  }
+  if (!problem.empty()) error->all(FLERR, problem);
+  AtomOutput &found = d.atom_outputs[output];
+  columns = found.columns == 1 ? 0 : found.columns;
+  size_t rows = static_cast<size_t>(std::max(atom->nmax, 1));
+  if (found.rows.size() < rows) {
+    found.values.resize(rows * found.columns, 0.0);
+    found.rows.resize(rows);
+    for (size_t i = 0; i < rows; i++) found.rows[i] = found.values.data() + i * found.columns;
+  }
+  if (found.columns == 1) return found.values.data();
+  return found.rows.data();
+}
+
+double PairMetatomic::memory_usage()
+{
+  double bytes = Pair::memory_usage() + data->nodes->bytes();
+  for (const auto &pairs : data->query.pairs) bytes += pairs.values.capacity() * sizeof(int32_t);
+  return bytes;
+}
+
+// At the end of a run, tell where the time went if METATOMIC_LAMMPS_PROFILE is set.
+void PairMetatomic::finish()
+{
+  if (!metatomic::Profile::enabled()) return;
+  if (comm->me == 0)
+    for (const auto &item : metatomic::Profile::seconds())
+      utils::logmesg(lmp, "metatomic profile: {} {:.6f} s\n", item.first, item.second);
+  metatomic::Profile::seconds().clear();
+}

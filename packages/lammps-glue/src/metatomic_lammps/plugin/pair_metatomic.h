@@ -1,0 +1,50 @@
+// Pair style for model files of metatomic-core.
+
+#ifndef LMP_PAIR_METATOMIC_H
+#define LMP_PAIR_METATOMIC_H
+
+#include "pair.h"
+
+#include <string>
+
+namespace LAMMPS_NS {
+
+class PairMetatomic : public Pair {
+ public:
+  PairMetatomic(class LAMMPS *);
+  ~PairMetatomic() override;
+
+  void settings(int, char **) override;
+  void coeff(int, char **) override;
+  void init_style() override;
+  double init_one(int, int) override;
+  void compute(int, int) override;
+  void finish() override;
+  void *extract(const char *, int &) override;
+  void *extract_peratom(const char *, int &) override;
+  double memory_usage() override;
+
+ private:
+  struct Data;
+  Data *data;
+
+  void name_units();
+  void choose_outputs();
+  std::string unknown_output(const std::string &) const;
+  void agree(const std::string &);
+  void check_setup();
+  void widen_ghost_shell();
+  void restore_ghost_shell();
+  void prepare();
+  void fill_inputs();
+  void choose_results();
+  void check_results();
+  void add_results();
+  void add_atomic_virials();
+  void store_outputs();
+  void warn_uncertain();
+};
+
+}    // namespace LAMMPS_NS
+
+#endif

@@ -1,0 +1,55 @@
+// What PairMetatomic knows; shared by its two source files.
+
+#ifndef METATOMIC_PAIR_DATA_H
+#define METATOMIC_PAIR_DATA_H
+
+#include "pair_metatomic.h"
+
+#include "metatomic_model.h"
+#include "metatomic_nodes.h"
+#include "metatomic_options.h"
+#include "metatomic_units.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+// An output for each atom, for `fix pair`.
+struct AtomOutput {
+  int columns = 0;
+  int trigger = 1;  // whether to compute it in the next step
+  std::vector<double> values;
+  std::vector<double *> rows;
+};
+
+struct LAMMPS_NS::PairMetatomic::Data {
+  metatomic::Options options;
+  metatomic::UnitStyle units;
+  std::unique_ptr<metatomic::Model> model;
+  std::unique_ptr<metatomic::Nodes> nodes;
+
+  std::vector<int> atomic_types;  // of each LAMMPS type, from 1
+  std::string energy, forces, stress, uncertainty;  // outputs to use, with variants; empty for none
+  double threshold = 0.0;                           // of the uncertainty, in energy units
+  bool has_atomic_energies = false;
+
+  std::vector<metatomic::PairRequest> lists;
+  double cutoff = 0.0;  // of the longest list
+  double range = 0.0;
+  metatomic::ListMode mode = metatomic::ListMode::FULL;
+  int is_local = -1;  // unknown
+  double shell_before = 0.0, shell = 0.0;
+
+  metatomic::Query query;
+  std::map<std::string, metatomic::Values> results;
+  std::map<std::string, AtomOutput> atom_outputs;  // by output name
+  std::vector<std::pair<std::string, int>> sums;   // outputs in pvector, with their number of values
+
+  // of the neighbor list that the nodes were made for
+  bool nodes_valid = false;
+  bigint last_build = -1, n_builds = -1;
+  int n_atoms = -1;
+};
+
+#endif

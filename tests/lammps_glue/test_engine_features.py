@@ -1,0 +1,352 @@
+"""The style with what else LAMMPS does: minimizers, barostats, restarts, hybrid styles, rerun, RESPA, lost atoms."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from lammps_models import MANY, ManyOutputs, export
+from lammps_tools import BENCH, FCC, FORMAT, POTENTIALS, boxes, close
+
+from metatomic_core.potentials import embedded_atom, lennard_jones
+
+EPSILON, SIGMA = 0.0104, 3.4
+NATIVE = f"pair_style lj/cut 7.0\npair_coeff * * {EPSILON} {SIGMA}"
+BOX = boxes(FCC, 5.3, (3, 3, 3))["triclinic"]
+
+
+@pytest.fixture(scope="module")
+def model(model_folder):
+    path = model_folder / "features.pt"
+    lennard_jones(["Ar", "Kr"], SIGMA, EPSILON, 7.0).save(path)
+    return path
+
+
+@pytest.fixture
+def both(model, lammps, tmp_path):
+    """A function that runs commands with the native and with our style, and gives both tables."""
+    BOX.write(tmp_path / "data.lammps", [39.948])
+    ours = f"pair_style metatomic {model}\npair_coeff * * Ar"
+
+    def run(commands, ranks=1, before="", pairs=(NATIVE, ours)):
+        tables = []
+        for pair in pairs:
+            text = f"""units metal
+{before}
+read_data data.lammps
+{pair}
+neighbor 1.0 bin
+thermo_style custom step pe etotal pxx pyy pzz pxy lx xy
+{FORMAT}
+{commands}
+"""
+            tables.append(lammps(text.replace("PAIR", pair), ranks))
+        return tables
+
+    return run
+
+
+def compare(runs, tolerance, columns=("PotEng", "Pxx", "Pxy", "Lx", "Xy")):
+    native, ours = (run.thermo() for run in runs)
+    for name in columns:
+        np.testing.assert_allclose(ours[name][-1], native[name][-1], rtol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_minimize_ends_in_the_same_place(ranks, both):
+    compare(both("minimize 0 1e-6 200 1000", ranks), 1e-6, ("PotEng",))
+
+
+def test_box_relax_ends_in_the_same_place(both):
+    compare(both("fix relax all box/relax tri 500.0 vmax 0.001\nminimize 1e-10 1e-6 30 200", 2), 1e-6)
+
+
+def test_npt_of_all_cell_components(both):
+    commands = "velocity all create 60 4242 loop all\nfix npt all npt temp 60 60 0.2 tri 100 100 1.0\nrun 100"
+    compare(both(commands, 2), 1e-6)
+
+
+def test_restart_goes_on_as_if_nothing_happened(both, tmp_path):
+    commands = """velocity all create 60 4242 loop all
+fix nve all nve
+run 40
+write_restart half.restart
+run 40
+clear
+read_restart half.restart
+PAIR
+neighbor 1.0 bin
+fix nve all nve
+thermo_style custom step pe etotal pxx pyy pzz pxy lx xy
+thermo_modify format float %22.16g
+run 40
+"""
+    runs = both(commands, 2)
+    compare(runs, 1e-7)
+    ours = runs[1]
+    np.testing.assert_allclose(ours.thermo(2)["PotEng"][-1], ours.thermo(1)["PotEng"][-1], rtol=1e-9)
+
+
+def test_restart_without_the_style_is_refused(both, lammps, model):
+    both("write_restart plain.restart")
+    run = lammps("read_restart plain.restart\nrun 0", ok=False)
+    assert "ERROR" in run.output
+    assert run.status != 0
+
+
+def test_rerun_of_a_trajectory(both):
+    commands = """velocity all create 60 4242 loop all
+fix nve all nve
+dump frames all custom 10 frames.dump id x y z
+dump_modify frames format float %22.16g
+run 40
+undump frames
+unfix nve
+rerun frames.dump dump x y z
+"""
+    runs = both(commands, 2)
+    for name in ("PotEng", "Pxx", "Pxy"):
+        np.testing.assert_allclose(runs[1].thermo(1)[name], runs[0].thermo(1)[name], rtol=1e-7)
+    np.testing.assert_allclose(runs[1].thermo(1)["PotEng"][-1], runs[1].thermo(0)["PotEng"][-1], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "neigh_modify delay 10 every 5 check no",
+        "neigh_modify one 400 page 40000 binsize 3.0",
+        "neigh_modify once yes",
+        "neighbor 0.3 nsq",
+        "comm_modify cutoff 12.0",
+        "comm_modify mode single vel yes",
+        "run_style verlet",
+        "processors 1 2 1",
+    ],
+)
+def test_settings_change_nothing(settings, both):
+    commands = "velocity all create 40 4242 loop all\nfix nve all nve\nrun 30"
+    before = settings if settings.startswith("processors") else ""
+    compare(both((settings if not before else "") + "\n" + commands, 2, before), 1e-9)
+
+
+def test_run_without_setup(both):
+    compare(both("velocity all create 40 4242 loop all\nfix nve all nve\nrun 20\nrun 20 pre no post no", 2), 1e-9)
+
+
+def two_types(tmp_path, name="data.lammps"):
+    box = dataclasses.replace(BOX, types=np.arange(len(BOX.types)) % 2 + 1)
+    box.write(tmp_path / name, [39.948, 83.798])
+
+
+def hybrids(model):
+    """Pairs of inputs that must agree: native alone, and together with ours."""
+    native = f"pair_style lj/cut 7.0\npair_coeff * * {EPSILON} {SIGMA}"
+    mixed = f"pair_coeff 2 2 lj/cut {EPSILON} {SIGMA}\npair_coeff 1 2 lj/cut {EPSILON} {SIGMA}"
+    return {
+        "hybrid": (
+            native,
+            f"pair_style hybrid metatomic {model} lj/cut 7.0\npair_coeff * * metatomic Ar NULL\n{mixed}",
+        ),
+        "hybrid/overlay": (
+            native.replace(f"{EPSILON}", f"{2 * EPSILON}"),
+            (
+                f"pair_style hybrid/overlay metatomic {model} lj/cut 7.0\npair_coeff * * metatomic Ar 36\n"
+                f"pair_coeff * * lj/cut {EPSILON} {SIGMA}"
+            ),
+        ),
+        "hybrid/scaled": (
+            native,
+            (
+                f"pair_style hybrid/scaled 0.25 metatomic {model} 0.75 lj/cut 7.0\npair_coeff * * metatomic Ar Kr\n"
+                f"pair_coeff * * lj/cut {EPSILON} {SIGMA}"
+            ),
+        ),
+        "twice": (
+            native,
+            (
+                f"pair_style hybrid/overlay metatomic {model} scale 0.3 metatomic {model} scale 0.7\n"
+                "pair_coeff * * metatomic 1 Ar Kr\npair_coeff * * metatomic 2 Ar Kr"
+            ),
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["hybrid", "hybrid/overlay", "hybrid/scaled", "twice"])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_hybrid_styles(name, ranks, both, model, tmp_path):
+    pairs = hybrids(model)[name]
+    two_types(tmp_path, "two.lammps")
+    text = """clear
+units metal
+read_data two.lammps
+PAIR
+neighbor 1.0 bin
+velocity all create 40 4242 loop all
+fix nve all nve
+thermo_style custom step pe etotal pxx pyy pzz pxy lx xy
+thermo_modify format float %22.16g
+run 30
+"""
+    runs = [both(text.replace("PAIR", pair), ranks, pairs=[NATIVE])[0] for pair in pairs]
+    compare(runs, 1e-9)
+
+
+def test_respa_with_direct_forces_inside(model_folder, lammps, tmp_path):
+    """Direct forces often, the difference to conservative ones seldom: the energy is conserved."""
+    model = export(ManyOutputs(0.9), model_folder / "respa.pt", MANY)
+    box = boxes(FCC, 4.4, (3, 3, 3), n_types=2, shake=0.1)["orthogonal"]
+    box.write(tmp_path / "data.lammps", [16.0, 28.0])
+    options = "uncertainty_threshold off"
+    run = lammps(
+        f"""units metal
+read_data data.lammps
+pair_style hybrid/overlay metatomic {model} non_conservative forces {options} &
+  metatomic {model} non_conservative forces scale -1 {options} metatomic {model} {options}
+pair_coeff * * metatomic 1 O Si
+pair_coeff * * metatomic 2 O Si
+pair_coeff * * metatomic 3 O Si
+run_style respa 2 4 hybrid 1 2 2
+velocity all create 300 4242 loop all
+fix nve all nve
+timestep 0.002
+thermo_style custom step pe etotal ke
+{FORMAT}
+thermo 20
+run 200
+""",
+        2,
+    )
+    thermo = run.thermo()
+    assert np.ptp(thermo["TotEng"]) < 0.02 * np.ptp(thermo["KinEng"])
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_atoms_are_lost_and_ranks_are_empty(ranks, both):
+    """Atoms leave an open box and others gather in one corner; some ranks have none."""
+    commands = """region keep block INF 4 INF 4 INF 4
+group keep region keep
+group rest subtract all keep
+delete_atoms group rest
+change_box all boundary f f f
+velocity all set 8.0 7.0 6.0
+thermo_modify lost ignore
+fix nve all nve
+run 300
+"""
+    runs = both(commands, ranks)
+    np.testing.assert_allclose(runs[1].thermo()["PotEng"], runs[0].thermo()["PotEng"], atol=1e-9)
+
+
+def test_isolated_atoms_and_an_empty_box(model, lammps):
+    run = lammps(
+        f"""units metal
+region box block 0 100 0 100 0 100
+create_box 1 box
+pair_style metatomic {model}
+pair_coeff * * Ar
+thermo_style custom step pe atoms pxx
+{FORMAT}
+run 0
+create_atoms 1 single 50 50 50
+run 0
+create_atoms 1 single 54 50 50
+run 0
+""",
+        2,
+    )
+    energies = [run.thermo(k)["PotEng"][0] for k in range(3)]
+    s6 = (SIGMA / 4.0) ** 6
+    np.testing.assert_allclose(energies, [0.0, 0.0, 4 * EPSILON * (s6 * s6 - s6)], rtol=1e-10)
+
+
+def test_clear_second_model_and_unload(model, lammps, model_folder, tmp_path):
+    other = model_folder / "second.pt"
+    lennard_jones(["Ar"], SIGMA, 2 * EPSILON, 7.0).save(other)
+    BOX.write(tmp_path / "data.lammps", [39.948])
+    setup = f"units metal\nread_data data.lammps\n{FORMAT}"
+    run = lammps(f"""{setup}
+pair_style metatomic {model}
+pair_coeff * * Ar
+run 1
+pair_style metatomic {other}
+pair_coeff * * Ar
+run 1
+clear
+{setup}
+pair_style metatomic {model}
+pair_coeff * * Ar
+run 1
+plugin unload pair metatomic
+plugin list
+clear
+""")
+    first, second, third = (run.thermo(k)["E_pair"][0] for k in range(3))
+    assert second == pytest.approx(2 * first, rel=1e-12)
+    assert third == first
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_native_example_of_copper_runs(ranks, lammps, model_folder):
+    path = model_folder / "cu.pt"
+    if not path.exists():
+        embedded_atom(POTENTIALS / "Cu_u3.eam").save(path)
+    native = (BENCH / "in.eam").read_text().replace("20*", "5*")
+    ours = re.sub(
+        r"pair_style\s+eam\npair_coeff\s+1 1 Cu_u3.eam", f"pair_style metatomic {path}\npair_coeff * * Cu", native
+    )
+    assert ours != native
+    tables = [lammps(text, ranks).thermo() for text in (native, ours)]
+    close(tables[1]["E_pair"], tables[0]["E_pair"], 1e-5)
+    close(tables[1]["Press"], tables[0]["Press"], 1e-3)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_native_example_of_lennard_jones_runs(ranks, lammps, model):
+    """bench/in.lj in real units for argon: one line for each number with a unit, and the two pair lines."""
+    epsilon, sigma = 0.2398, 3.4
+    text = (BENCH / "in.lj").read_text().replace("20*", "5*")
+    changes = {
+        "units           lj": "units real",
+        "fcc 0.8442": f"fcc {sigma * (4 / 0.8442) ** (1 / 3)}",
+        "mass            1 1.0": "mass 1 39.948",
+        "all create 1.44": "all create 173.0",
+        "neighbor        0.3 bin": "neighbor 1.0 bin",
+        "every 20": "every 10",
+    }
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    at = text.index("pair_style")
+    end = text.index("neighbor")
+    native = text[:at] + f"pair_style lj/cut 7.0\npair_coeff 1 1 {EPSILON * 23.060547830619} {sigma}\n" + text[end:]
+    ours = text[:at] + f"pair_style metatomic {model}\npair_coeff * * Ar\n" + text[end:]
+    assert epsilon == pytest.approx(EPSILON * 23.06, rel=1e-3)
+    tables = [lammps(version, ranks).thermo() for version in (native, ours)]
+    close(tables[1]["E_pair"], tables[0]["E_pair"], 1e-6)
+    close(tables[1]["Press"], tables[0]["Press"], 1e-4)
+
+
+def test_long_run_keeps_memory_and_energy(model, lammps, tmp_path):
+    """Resident memory is the same after 300 and after 1500 steps."""
+    BOX.write(tmp_path / "data.lammps", [39.948])
+    run = lammps(f"""units metal
+read_data data.lammps
+pair_style metatomic {model}
+pair_coeff * * Ar
+velocity all create 30 4242 loop all
+neighbor 1.0 bin
+fix nve all nve
+timestep 0.004
+thermo_style custom step etotal ke
+{FORMAT}
+thermo 100
+run 300
+info memory
+run 1200
+info memory
+""")
+    before, after = (float(size) for size in re.findall(r"Maximum resident set size:\s*(\S+) Mbyte", run.output))
+    assert after - before < 3.0
+    thermo = run.thermo()
+    # the potential is cut off without a shift: its jumps are all that changes the energy
+    assert np.ptp(thermo["TotEng"]) < 0.05 * thermo["KinEng"].mean()

@@ -1,0 +1,114 @@
+"""Our style against LAMMPS' own styles in the same process: energies, forces, pressure, per-atom values, MD."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from lammps_tools import ATOM_COLUMNS, DIAMOND, FCC, FORMAT, POTENTIALS, PRESSURES, boxes, close
+
+from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_weber
+
+EPSILON, SIGMA, CUTOFF = 0.0104, 3.4, 8.0
+
+
+@dataclasses.dataclass
+class Case:
+    """A potential in both forms."""
+
+    make: object
+    native: str
+    elements: str
+    masses: list
+    boxes: dict
+    same_atoms: bool  # whether the native style shares energy and virial out among atoms as we do
+    timestep: float = 0.002
+    temperature: float = 300.0
+
+
+CASES = {
+    "lj/cut": Case(
+        lambda: lennard_jones("Ar", SIGMA, EPSILON, CUTOFF),
+        f"pair_style lj/cut {CUTOFF}\npair_coeff 1 1 {EPSILON} {SIGMA}",
+        "Ar",
+        [39.948],
+        boxes(FCC, 5.3, (3, 3, 3)),
+        True,
+        temperature=40.0,
+    ),
+    "sw": Case(
+        lambda: stillinger_weber(POTENTIALS / "Si.sw"),
+        "pair_style sw\npair_coeff * * Si.sw Si",
+        "Si",
+        [28.0855],
+        boxes(DIAMOND, 5.43, (2, 2, 3)),
+        False,
+    ),
+    "eam/alloy": Case(
+        lambda: embedded_atom(POTENTIALS / "AlCu.eam.alloy"),
+        "pair_style eam/alloy\npair_coeff * * AlCu.eam.alloy Al Cu",
+        "Al Cu",
+        [26.982, 63.546],
+        boxes(FCC, 3.8, (4, 4, 4), n_types=2),
+        True,
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request, model_folder):
+    case = CASES[request.param]
+    path = model_folder / f"{request.param.replace('/', '-')}.pt"
+    case.make().save(path)
+    return dataclasses.replace(case, make=path)
+
+
+def one_style(case, box, pair, name):
+    return f"""clear
+units metal
+boundary {box.boundary}
+read_data data.lammps
+{pair}
+neighbor 1.0 bin
+neigh_modify every 1 delay 0 check yes
+compute peratom all pe/atom
+compute stress all stress/atom NULL virial
+compute virial all pressure NULL virial
+thermo_style custom step pe {" ".join(f"c_virial[{k}]" for k in range(1, 7))} {" ".join(PRESSURES)}
+{FORMAT}
+timestep {case.timestep}
+velocity all create {case.temperature} 4928459 loop all
+fix nve all nve
+dump start all custom 1000000 start.{name} {ATOM_COLUMNS}
+dump_modify start sort id format float %22.16g
+run 0
+undump start
+dump end all custom 200 end.{name} id xu yu zu
+dump_modify end sort id format float %22.16g first no
+run 200
+"""
+
+
+@pytest.mark.parametrize("shape", ["orthogonal", "triclinic", "slab", "small"])
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_style_agrees_with_native(case, shape, ranks, lammps, tmp_path):
+    box = case.boxes[shape]
+    box.write(tmp_path / "data.lammps", case.masses)
+    ours = f"pair_style metatomic {case.make}\npair_coeff * * {case.elements}"
+    run = lammps(one_style(case, box, case.native, "native") + one_style(case, box, ours, "ours"), ranks)
+
+    native, mine = run.thermo(0), run.thermo(2)
+    np.testing.assert_allclose(mine["PotEng"], native["PotEng"], rtol=1e-10)
+    columns = [f"c_virial[{k}]" for k in range(1, 7)]
+    close([mine[c] for c in columns], [native[c] for c in columns], 1e-8)
+    native_atoms, atoms = run.dump("start.native"), run.dump("start.ours")
+    close(atoms[:, 4:7], native_atoms[:, 4:7], 1e-8)
+    assert np.abs(native_atoms[:, 4:7]).max() > 0.01
+    if case.same_atoms:
+        close(atoms[:, 7], native_atoms[:, 7], 1e-8)
+        close(atoms[:, 8:], native_atoms[:, 8:], 1e-8)
+    else:
+        close(atoms[:, 7].sum(), native_atoms[:, 7].sum(), 1e-8)
+        close(atoms[:, 8:].sum(0), native_atoms[:, 8:].sum(0), 1e-8)
+    moved = np.abs(run.dump("end.native")[:, 1:] - native_atoms[:, 1:4]).max()
+    assert moved > 0.05
+    np.testing.assert_allclose(run.dump("end.ours")[:, 1:], run.dump("end.native")[:, 1:], rtol=0, atol=1e-6)

