@@ -190,16 +190,16 @@ def test_missing_neighbor_list_is_refused(both):
 @pytest.mark.parametrize(
     ("pairs", "vectors", "message"),
     [
-        ([[0, 3, 0, 0, 0]], [1.0, 0.0, 0.0], "expected atoms of neighbor lists between 0 and 2"),
-        ([[-1, 1, 0, 0, 0]], [1.0, 0.0, 0.0], "expected atoms of neighbor lists between 0 and 2"),
+        ([[0, 3, 0, 0, 0]], [1.0, 0.0, 0.0], "expected atoms of `neighbors` between 0 and 2"),
+        ([[-1, 1, 0, 0, 0]], [1.0, 0.0, 0.0], "expected atoms of `neighbors` between 0 and 2"),
         ([[0, 1, 0, 0, 0]], [1.5, 0.0, 1e-3], "expected neighbor vectors to be positions"),
         ([[0, 1, 0, 0, 0]], [-1.5, 0.0, 0.0], "expected neighbor vectors to be positions"),
         ([[0, 1, 0, 1, 0]], [1.5, 0.0, 0.0], "expected neighbor vectors to be positions"),
     ],
 )
 def test_wrong_neighbor_lists_are_refused(pairs, vectors, message, both):
-    system = with_lists(system_of(), pairs, torch.tensor(vectors, dtype=torch.float64))
     with pytest.raises(ValueError, match=message):
+        system = with_lists(system_of(), pairs, torch.tensor(vectors, dtype=torch.float64))
         run(both(wrap(TwoLists())), [system])
 
 

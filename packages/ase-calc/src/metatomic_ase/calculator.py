@@ -5,7 +5,7 @@ What is asked of the model and how results are named in ASE is decided here; the
 """
 
 import os
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 import ase
 import numpy as np
@@ -13,7 +13,10 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from metatensor.torch import Labels, TensorMap
 
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
+from metatomic_core._validation import check_type
 from metatomic_core.engine import Engine, Evaluation, Model
+from metatomic_core.quantities import canonical_name, unit_dimension_for_quantity
+from metatomic_core.units import check_unit
 
 from ._convert import has_stress, input_units, structure_from_atoms, voigt
 
@@ -36,6 +39,14 @@ _NEEDS_CELL = ("stress", "stresses")
 _WITH_ENERGY = ("energy", "forces", "stress")
 # Neighbor lists of batches; number 0 belongs to `calculate`.
 _FIRST_BATCH_SLOT = 1
+
+
+class _Requested(NamedTuple):
+    """An additional output: its name in the model, what the user wants, whether `forward` is called for it."""
+
+    name: str
+    output: ModelOutput
+    separate: bool
 
 
 class MetatomicCalculator(Calculator):
@@ -104,6 +115,7 @@ class MetatomicCalculator(Calculator):
         neighbor_skin: float = 1.0,
     ):
         super().__init__()
+        check_type("do_gradients_with_energy", do_gradients_with_energy, bool, "True or False")
         self._engine = Engine(
             model,
             length_unit="angstrom",
@@ -137,14 +149,32 @@ class MetatomicCalculator(Calculator):
             "neighbor_skin": neighbor_skin,
         }
 
-    def _checked_outputs(self, outputs: Optional[Dict[str, ModelOutput]]) -> Dict[str, ModelOutput]:
+    def _checked_outputs(self, outputs: Optional[Dict[str, ModelOutput]]) -> Dict[str, _Requested]:
+        """Give the additional outputs by the names of the user, with their names in the model."""
+        check_type("additional_outputs", {} if outputs is None else outputs, dict, "a dictionary")
+        requested: Dict[str, _Requested] = {}
+        own = self._own_outputs()
         for name, output in (outputs or {}).items():
             if not isinstance(output, ModelOutput):
                 raise TypeError(
                     f"expected `additional_outputs` to be ModelOutput, got {type(output).__name__} for '{name}'"
                 )
-            self._engine.output(name)
-        return dict(outputs or {})
+            resolved = self._engine.output(name)
+            dimension = unit_dimension_for_quantity(resolved)
+            check_unit(f"unit of additional output '{name}'", output.unit, "" if dimension == "none" else dimension)
+            # `forward` gives explicit gradients, and outputs that results are made of in the units of the user
+            separate = bool(output.explicit_gradients) or canonical_name(resolved) in own
+            requested[name] = _Requested(resolved, output, separate)
+        return requested
+
+    def _own_outputs(self) -> set[str]:
+        """Give the outputs that the properties of ASE are made of, whose units are not for users to choose."""
+        results = [result for result in _FROM_ENERGY.values() if self._engine.can_give(result)]
+        names = {self._engine.source(result) for result in results} | {"energy", "energy_uncertainty"}
+        names |= {self._engine.output(name) for name, _, _ in _FROM_OUTPUT.values() if self._engine.offers(name)}
+        if self._engine.offers("energy_uncertainty"):
+            names.add(self._engine.output("energy_uncertainty"))
+        return {canonical_name(name) for name in names}
 
     def _implemented(self) -> List[str]:
         properties = [name for name, result in _FROM_ENERGY.items() if self._engine.can_give(result)]
@@ -224,11 +254,12 @@ class MetatomicCalculator(Calculator):
             raise ValueError("expected `atoms` to calculate, got None")
         wanted = self._wanted(atoms, properties)
         super().calculate(atoms, properties, system_changes)
+        self.results = {}  # nothing of the last structure may be left if this one fails
         structure = structure_from_atoms(atoms, self._model_inputs)
-        # `forward` gives explicit gradients, and an energy in another unit than that of the results
-        separate = {k: output for k, output in self._requested.items() if output.explicit_gradients or k == "energy"}
-        outputs = {k: output.sample_kind for k, output in self._requested.items() if k not in separate}
-        units = {k: self._requested[k].unit for k in outputs if self._requested[k].unit}
+        self.additional_outputs = {}
+        together = [one for one in self._requested.values() if not one.separate]
+        outputs = {one.name: one.output.sample_kind for one in together}
+        units = {one.name: one.output.unit for one in together if one.output.unit}
         for name in wanted:
             if name in _FROM_OUTPUT:
                 output, kind, unit = _FROM_OUTPUT[name]
@@ -240,10 +271,11 @@ class MetatomicCalculator(Calculator):
             outputs=outputs,
             units={**self._units, **units},
         )
-        tensors = {name: evaluation.tensors[name] for name in self._requested if name not in separate}
+        tensors = dict(evaluation.tensors)
+        separate = {one.name: one.output for one in self._requested.values() if one.separate}
         if separate:
             tensors.update(self._engine.run([structure], separate, units=self._units))
-        self.additional_outputs = tensors
+        self.additional_outputs = {name: tensors[one.name] for name, one in self._requested.items()}
         # copies: the arrays may be those of the atoms, which may change in place
         self._last_inputs = {name: values.copy() for name, values in structure.inputs.items()}
         self.results = self._results(evaluation, wanted, atoms.cell.volume)
@@ -392,6 +424,8 @@ class MetatomicCalculator(Calculator):
 def _as_list(atoms: Union[ase.Atoms, Sequence[ase.Atoms]]) -> List[ase.Atoms]:
     if isinstance(atoms, ase.Atoms):
         return [atoms]
-    if not isinstance(atoms, (list, tuple)) or len(atoms) == 0:
+    if isinstance(atoms, (list, tuple)) and len(atoms) == 0:
+        raise ValueError("expected at least one structure in `atoms`, got an empty list")
+    if not isinstance(atoms, (list, tuple)):
         raise TypeError(f"expected `atoms` to be ase.Atoms or a list of them, got {type(atoms).__name__}")
     return list(atoms)

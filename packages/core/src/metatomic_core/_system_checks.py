@@ -141,6 +141,9 @@ def check_neighbors(system: "System", options: "NeighborListOptions", neighbors:
     if not hasattr(neighbors, "samples"):
         raise TypeError(f"expected `neighbors` to be a TensorBlock, got {type(neighbors).__name__}")
     _check_same_kind("neighbors", neighbors.values, system.positions)
+    atoms = neighbors.samples.values[:, :2]
+    if len(atoms) > 0 and _has_values(atoms) and (int(atoms.min()) < 0 or int(atoms.max()) >= len(system)):
+        raise ValueError(f"expected atoms of `neighbors` between 0 and {len(system) - 1}, got {int(atoms.max())}")
     check_neighbor_metadata(neighbors)
     if (system.positions.requires_grad or system.cell.requires_grad) and not neighbors.values.requires_grad:
         warnings.warn(

@@ -21,6 +21,7 @@ _EXCEPTIONS: dict[str, Type[Exception]] = {
     "RuntimeError": RuntimeError,
     "NotImplementedError": NotImplementedError,
 }
+_INTERPRETER = "The following operation failed in the TorchScript interpreter"
 _RAISED = re.compile(r"^(?:builtins\.)?(\w+): (.*)$", re.DOTALL)
 
 
@@ -60,21 +61,21 @@ def clean_errors() -> Iterator[None]:
     """
     try:
         yield
-    except torch.jit.Error as error:
+    except (torch.jit.Error, RuntimeError) as error:  # failures of torch operations come as RuntimeError
+        if not isinstance(error, torch.jit.Error) and _INTERPRETER not in str(error):
+            raise
         kind, message = _last_message(str(error))
         raise kind(message) from None
 
 
 def _last_message(text: str) -> tuple[Type[Exception], str]:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    last = lines[-1] if lines else text
-    match = _RAISED.match(last)
-    if match is None:
-        return RuntimeError, last
-    name, message = match.groups()
-    if name in _EXCEPTIONS:
-        return _EXCEPTIONS[name], message
-    return RuntimeError, last
+    for start in range(len(lines) - 1, -1, -1):
+        match = _RAISED.match(lines[start])
+        if match is not None and match.group(1) in _EXCEPTIONS:
+            # what a model raises may have several lines; an error is one
+            return _EXCEPTIONS[match.group(1)], " ".join([match.group(2), *lines[start + 1 :]])
+    return RuntimeError, lines[-1] if lines else text
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ form "expected X for `name`, got Y; what to do".
 
 import difflib
 import math
+import numbers
 import warnings
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
@@ -157,7 +158,7 @@ def check_atomic_types(atomic_types: List[int]) -> None:
     if not isinstance(atomic_types, (list, tuple)):
         raise TypeError(f"expected `atomic_types` to be a list of integers, got {type(atomic_types).__name__}")
     for atomic_type in atomic_types:
-        check_type("atomic_types", atomic_type, int, "a list of integers")
+        check_type("atomic_types", atomic_type, numbers.Integral, "a list of integers")
         if not -(2**31) <= atomic_type < 2**31:
             raise ValueError(f"expected `atomic_types` to be 32-bit integers, got {atomic_type}")
     if len(set(atomic_types)) != len(atomic_types):
@@ -166,8 +167,7 @@ def check_atomic_types(atomic_types: List[int]) -> None:
 
 def check_interaction_range(value: float) -> None:
     """Check that an interaction range is a number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"expected `interaction_range` to be a number, got {type(value).__name__}")
+    check_type("interaction_range", value, numbers.Real, "a number")
     if math.isnan(value):
         raise ValueError("expected `interaction_range` to be a number or infinity, got nan")
 

@@ -67,7 +67,9 @@ class ModelCapabilities:
         if outputs is not None:
             self._outputs = outputs
         if atomic_types is not None:
-            self._atomic_types = atomic_types
+            if not torch.jit.is_scripting():
+                check_atomic_types(atomic_types)
+            self._atomic_types = [int(atomic_type) for atomic_type in atomic_types]
         if supported_devices is not None:
             self._supported_devices = supported_devices
         if not torch.jit.is_scripting():
@@ -93,7 +95,7 @@ class ModelCapabilities:
     def atomic_types(self, value: List[int]) -> None:
         if not torch.jit.is_scripting():
             check_atomic_types(value)
-        self._atomic_types = value
+        self._atomic_types = [int(atomic_type) for atomic_type in value]
 
     @property
     def interaction_range(self) -> float:

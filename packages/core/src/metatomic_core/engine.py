@@ -6,9 +6,10 @@ names and array layouts of a particular engine belong to its adapter.
 """
 
 import dataclasses
+import numbers
 import os
 import warnings
-from typing import Dict, List, Mapping, Optional, Sequence, Union, cast
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union, cast
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from ._conversion import detached
 from ._labels import ordered_by_label
 from ._system_checks import check_periodicity
 from ._torchscript import clean_errors, unoptimized
-from ._validation import check_choice
+from ._validation import check_choice, check_type
 from .io import load_atomistic_model
 from .loaded import LoadedModel, is_atomistic_model
 from .model import AtomisticModel
@@ -171,9 +172,9 @@ class Engine:
         check_unit("energy_unit", energy_unit, "energy")
         if isinstance(non_conservative, bool):
             non_conservative = "on" if non_conservative else "off"
+        check_type("non_conservative", non_conservative, str, "True, False or a string")
         check_choice("non_conservative", non_conservative, NON_CONSERVATIVE)
-        if not neighbor_skin >= 0:
-            raise ValueError(f"expected `neighbor_skin` to be zero or more, got {neighbor_skin}")
+        _check_options(variants, check_consistency, neighbor_skin, uncertainty_threshold)
         self.model = _as_model(model, extensions_directory)
         self.capabilities = self.model.capabilities()
         self.device = pick_device(self.capabilities.supported_devices, device)
@@ -249,10 +250,12 @@ class Engine:
 
     def can_give(self, result: str) -> bool:
         """Tell whether the model can give a result."""
-        try:
-            name = self.source(result)
-        except ValueError:
+        direct = RESULTS[result]
+        taken_directly = direct is not None and ("stress" if result == "virial" else result) in self._direct
+        # an energy that has several variants and no default is an error, not something that is missing
+        if not taken_directly and "energy" not in {base_quantity(name) for name in self.capabilities.outputs}:
             return False
+        name = self.source(result)
         return result != "atomic_energies" or self.capabilities.outputs[name].sample_kind == "atom"
 
     def evaluate(
@@ -301,13 +304,18 @@ class Engine:
         request = {result: self.source(result) for result in results}
         wanted = dict(outputs or {})
         if self._uncertainty is not None:
-            wanted.setdefault(self._uncertainty, "atom")
+            if self._uncertainty in wanted:
+                raise ValueError(
+                    f"expected other `outputs` than '{self._uncertainty}', which the engine watches, got it as well; "
+                    "set `uncertainty_threshold` to None"
+                )
+            wanted[self._uncertainty] = "atom"
         tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
         pairs = self._pairs(tensors, slots)
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
         # the units of the engine come last: an input or output may be called "energy" as well
         all_units = {**(units or {}), "length": self.length_unit, "energy": self.energy_unit}
-        with torch.enable_grad(), clean_errors(), unoptimized():
+        with torch.inference_mode(False), torch.enable_grad(), clean_errors(), unoptimized():
             values, maps = self.model.evaluate(
                 tensors, pairs, selected, request, wanted, all_units, self.check_consistency
             )
@@ -324,6 +332,8 @@ class Engine:
             tensors=dict(maps),
         )
         _check_finite(evaluation, request, structures)
+        if selected is None:
+            _check_finite_outputs(evaluation)
         self._warn_uncertain(evaluation)
         return evaluation
 
@@ -351,7 +361,7 @@ class Engine:
         if selected_atoms is not None:
             selected_atoms = selected_atoms.to(self.device)
         options = ModelEvaluationOptions(self.length_unit, outputs, selected_atoms)
-        with clean_errors():
+        with torch.inference_mode(False), torch.enable_grad(), clean_errors():
             results = self.model(systems, options, self.check_consistency)
         return {name: detached(tensor) for name, tensor in results.items()}
 
@@ -366,6 +376,10 @@ class Engine:
             attach_pairs(systems, self._pairs(tensors, None), requested)
             attach_inputs(systems, tensors, inputs, dict(units or {}), unit_table(), {})
         return systems
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Leave out the neighbor lists, which belong to this process and can be made again."""
+        return {**self.__dict__, "_slots": {}}
 
     def forget_neighbors(self) -> None:
         """Drop all neighbor lists that are kept between calls."""
@@ -470,6 +484,29 @@ def _input(structure: Structure, name: str) -> np.ndarray:
         if canonical_name(known) == wanted:
             return values
     raise ValueError(f"expected the input '{name}', which the model requests, got {sorted(structure.inputs)}")
+
+
+def _check_options(
+    variants: object, check_consistency: object, neighbor_skin: object, uncertainty_threshold: object
+) -> None:
+    """Check the types and ranges of options of `Engine`."""
+    check_type("variants", {} if variants is None else variants, Mapping, "a dictionary from outputs to variants")
+    check_type("check_consistency", check_consistency, bool, "True or False")
+    check_type("neighbor_skin", neighbor_skin, numbers.Real, "a number")
+    if not 0 <= float(neighbor_skin) < float("inf"):  # type: ignore[arg-type]
+        raise ValueError(f"expected `neighbor_skin` to be zero or more, got {neighbor_skin}")
+    if uncertainty_threshold is not None:
+        check_type("uncertainty_threshold", uncertainty_threshold, numbers.Real, "a number or None")
+        if not float(uncertainty_threshold) > 0:  # type: ignore[arg-type]
+            raise ValueError(f"expected `uncertainty_threshold` to be positive, got {uncertainty_threshold}")
+
+
+def _check_finite_outputs(evaluation: Evaluation) -> None:
+    """Raise a ValueError that names the first output with a value that is not finite."""
+    for name, values in evaluation.outputs.items():
+        if not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise ValueError(f"expected finite values of '{name}' from the model, got nan or infinity in sample {row}")
 
 
 def _check_finite(evaluation: Evaluation, request: Mapping[str, str], structures: Sequence[Structure]) -> None:

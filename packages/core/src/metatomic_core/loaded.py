@@ -41,6 +41,12 @@ class LoadedModel(torch.nn.Module):
         self.path = path
         self.eval()
 
+    def __deepcopy__(self, memo: Dict[int, Any]) -> "LoadedModel":
+        return self  # nothing in it changes
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return _load_again, (self.path,)
+
     @property
     def module(self) -> torch.nn.Module:
         """The scripted module that was wrapped in an `AtomisticModel` and saved."""
@@ -108,6 +114,13 @@ class LoadedModel(torch.nn.Module):
         self.save(file, collect_extensions)
 
 
+def _load_again(path: Path) -> LoadedModel:
+    """Load a model from its file, on the CPU, for `pickle`."""
+    from .io import load_atomistic_model
+
+    return load_atomistic_model(path)
+
+
 def _check_arguments(systems: Any, options: Any) -> None:
     if not isinstance(systems, (list, tuple)):
         raise TypeError(f"expected `systems` to be a list of System, got {type(systems).__name__}")
@@ -130,7 +143,11 @@ def is_atomistic_model(module: Any) -> bool:
         raise TypeError(f"expected `module` to be a torch.nn.Module, got {type(module).__name__}")
     if isinstance(module, (AtomisticModel, LoadedModel)):
         return True
-    return isinstance(module, torch.jit.ScriptModule) and module.original_name == "AtomisticModel"
+    return (
+        isinstance(module, torch.jit.ScriptModule)
+        and module.original_name == "AtomisticModel"
+        and hasattr(module, "format_version")
+    )
 
 
 RunnableModel = Union[AtomisticModel, LoadedModel]

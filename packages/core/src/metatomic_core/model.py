@@ -267,8 +267,7 @@ class AtomisticModel(torch.nn.Module):
             if inner_name in inner and inner[inner_name].sample_kind != output.sample_kind:
                 raise ValueError(f"expected one kind of samples for '{name}', got two, one for each spelling")
             inner[inner_name] = output
-        if check_consistency:
-            check_selected_atoms(selected_atoms, systems)
+        check_selected_atoms(selected_atoms, systems)
         with torch.profiler.record_function("Model::forward"):
             returned = self.module(systems, inner, selected_atoms)
         for name in inner.keys():

@@ -4,11 +4,13 @@ The lists themselves are metatensor blocks inside a `System`; computing them is 
 """
 
 import math
+import numbers
 from typing import List, Optional
 
 import torch
 
 from ._torchscript import script_class
+from ._validation import check_type
 from .units import check_unit, unit_conversion_factor
 
 
@@ -127,8 +129,7 @@ class NeighborListOptions:
 
 
 def _check_options(cutoff: float, full_list: bool, strict: bool, requestor: str) -> None:
-    if isinstance(cutoff, bool) or not isinstance(cutoff, (int, float)):
-        raise TypeError(f"expected `cutoff` to be a number, got {type(cutoff).__name__}")
+    check_type("cutoff", cutoff, numbers.Real, "a number")
     if not (math.isfinite(cutoff) and cutoff > 0):
         raise ValueError(f"expected `cutoff` to be positive and finite, got {cutoff}")
     for name, value in (("full_list", full_list), ("strict", strict)):

@@ -163,6 +163,8 @@ def pair_vectors(system: System, pairs: torch.Tensor) -> torch.Tensor:
 def _check_pairs(pairs: torch.Tensor, n_atoms: int) -> None:
     if pairs.dim() != 2 or pairs.size(1) != 5:
         raise ValueError(f"expected pairs of the shape (n_pairs, 5), got {pairs.size()}")
+    if pairs.is_floating_point():
+        raise ValueError("expected pairs of integers, got floating point numbers")
     if pairs.size(0) > 0:
         atoms = pairs[:, :2]
         if int(atoms.min()) < 0 or int(atoms.max()) >= n_atoms:
@@ -283,7 +285,8 @@ def selected_labels(selected_atoms: Optional[torch.Tensor]) -> Optional[Labels]:
         return None
     if selected_atoms.dim() != 2 or selected_atoms.size(1) != 2:
         raise ValueError(f"expected `selected_atoms` of the shape (n_selected, 2), got {selected_atoms.size()}")
-    return Labels(["system", "atom"], selected_atoms.to(torch.int32))
+    # `check_selected_atoms` looks for duplicates, and names them
+    return Labels(["system", "atom"], selected_atoms.to(torch.int32), assume_unique=True)
 
 
 def engine_unit(name: str, declared: str, units: Dict[str, str]) -> str:
@@ -312,6 +315,7 @@ def asked_outputs(
     Energies are asked per atom if the request has energies per atom.
     """
     kinds: Dict[str, str] = {}
+    plain = {"length": units["length"], "energy": units["energy"]}
     for result, source in request.items():
         per_atom = result == "atomic_energies" or base_quantity(source) == "non_conservative_force"
         if per_atom:
@@ -322,10 +326,17 @@ def asked_outputs(
         if name in kinds and kinds[name] != kind:
             raise ValueError(f"expected one kind of samples for output '{name}', got '{kind}' and '{kinds[name]}'")
         kinds[name] = kind
+    sources = [source for source in request.values()]  # noqa: C416 (`list()` of a view does not script)
     asked: Dict[str, ModelOutput] = {}
     for name, kind in kinds.items():
         declared = offered[name].unit if name in offered else ""
-        asked[name] = ModelOutput("", engine_unit(name, declared, units), kind)
+        unit = engine_unit(name, declared, units)
+        if name in sources:
+            # results are in the units of the engine, whatever unit an output of the same name is wanted in
+            if name != "energy" and unit != engine_unit(name, declared, plain):
+                raise ValueError(f"expected '{name}' in the units of the engine, got the unit '{unit}' for it")
+            unit = engine_unit(name, declared, plain)
+        asked[name] = ModelOutput("", unit, kind)
     return asked
 
 
