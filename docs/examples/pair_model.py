@@ -24,6 +24,13 @@ class Repulsion(torch.nn.Module):
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(cutoff=self.cutoff, full_list=True, strict=True)]
 
+    def atomic_energies(self, system: System) -> torch.Tensor:
+        pairs = system.get_neighbor_list(self.requested_neighbor_lists()[0])
+        distances = torch.linalg.vector_norm(pairs.values.reshape(-1, 3), dim=1)
+        energies = 0.5 * self.strength * (1 - distances / self.cutoff) ** 2
+        zeros = torch.zeros(len(system), dtype=energies.dtype, device=energies.device)
+        return zeros.index_add(0, pairs.samples.values[:, 0].to(torch.int64), energies)
+
     def forward(
         self,
         systems: List[System],
@@ -32,18 +39,25 @@ class Repulsion(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         if "energy" not in outputs:
             return {}
-        if selected_atoms is not None:
-            raise ValueError("expected None for `selected_atoms`, got a selection")
-        energies: List[torch.Tensor] = []
-        for system in systems:
-            pairs = system.get_neighbor_list(self.requested_neighbor_lists()[0])
-            distances = torch.linalg.vector_norm(pairs.values.reshape(-1, 3), dim=1)
-            energies.append(0.5 * self.strength * ((1 - distances / self.cutoff) ** 2).sum())
-
         device = systems[0].positions.device
+        energies: List[torch.Tensor] = []
+        atoms: List[torch.Tensor] = []
+        for i in range(len(systems)):
+            energies.append(self.atomic_energies(systems[i]))
+            numbers = torch.arange(len(systems[i]), device=device)
+            atoms.append(torch.stack([torch.full_like(numbers, i), numbers], dim=1))
+        values = torch.cat(energies).reshape(-1, 1)
+        samples = Labels(["system", "atom"], torch.cat(atoms))
+        if selected_atoms is not None:
+            chosen = samples.select(selected_atoms)
+            values, samples = values[chosen], Labels(["system", "atom"], samples.values[chosen])
+        if outputs["energy"].sample_kind == "system":
+            sums = torch.zeros(len(systems), 1, dtype=values.dtype, device=device)
+            values = sums.index_add(0, samples.values[:, 0].to(torch.int64), values)
+            samples = Labels(["system"], torch.arange(len(systems), device=device).reshape(-1, 1))
         block = TensorBlock(
-            values=torch.stack(energies).reshape(-1, 1),
-            samples=Labels(["system"], torch.arange(len(systems), device=device).reshape(-1, 1)),
+            values=values,
+            samples=samples,
             components=[],
             properties=Labels(["energy"], torch.zeros(1, 1, dtype=torch.int32, device=device)),
         )
@@ -55,7 +69,7 @@ model = AtomisticModel(
     Repulsion(strength=2.0, cutoff=3.0).eval(),
     ModelMetadata(name="Soft repulsion", description="An example of a model"),
     ModelCapabilities(
-        outputs={"energy": ModelOutput(unit="eV", sample_kind="system")},
+        outputs={"energy": ModelOutput(unit="eV", sample_kind="atom")},
         atomic_types=[6, 14],
         interaction_range=3.0,
         length_unit="angstrom",

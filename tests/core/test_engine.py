@@ -308,3 +308,12 @@ def test_can_give_follows_capabilities():
     assert per_system.can_give("forces")
     assert not per_system.can_give("atomic_energies")
     assert not engine_of(wrap(Direct(), {"non_conservative_force": FORCE})).can_give("energy")
+
+
+def test_float32_does_not_lose_precision_far_from_the_origin():
+    """Engines give positions that are not wrapped: crystals drift away in long runs."""
+    structure = STRUCTURES["triclinic"]
+    engine = Engine(wrap(TwoLists(), dtype="float32"), length_unit="angstrom", energy_unit="eV")
+    far = dataclasses.replace(structure, positions=structure.positions + 1e4)
+    near, moved = engine.evaluate([structure], ["forces"]), engine.evaluate([far], ["forces"])
+    np.testing.assert_allclose(moved.forces, near.forces, atol=2e-6 * np.abs(near.forces).max())

@@ -373,7 +373,7 @@ class Engine:
         with clean_errors():
             graph = self.model.differentiates()
             systems = build_systems(tensors, 1.0, self.capabilities.dtype, graph, graph)
-            attach_pairs(systems, self._pairs(tensors, None), requested)
+            attach_pairs(systems, tensors, 1.0, self._pairs(tensors, None), requested)
             attach_inputs(systems, tensors, inputs, dict(units or {}), unit_table(), {})
         return systems
 

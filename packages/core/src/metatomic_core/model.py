@@ -73,6 +73,8 @@ class AtomisticModel(torch.nn.Module):
 
     def __init__(self, module: torch.nn.Module, metadata: ModelMetadata, capabilities: ModelCapabilities):
         super().__init__()
+        # requests that a scripted module does not export are lost in its file, but not in the header of the file
+        header = getattr(module, "header", None)
         module = unwrapped(module)
         if not isinstance(metadata, ModelMetadata):
             raise TypeError(f"expected `metadata` to be ModelMetadata, got {type(metadata).__name__}")
@@ -84,6 +86,8 @@ class AtomisticModel(torch.nn.Module):
         self.module = module
         self._neighbor_lists = collect_neighbor_lists(module, getattr(capabilities, "length_unit", ""))
         self._inputs = collect_inputs(module)
+        if header is not None:
+            self._neighbor_lists, self._inputs = header.neighbor_lists, header.inputs
         check_model_capabilities(capabilities, self._neighbor_lists, self._inputs)
         self._offered = offered_outputs(capabilities.outputs)
         self._inner_names = inner_names(capabilities.outputs)
@@ -235,7 +239,7 @@ class AtomisticModel(torch.nn.Module):
                 needs_cell_gradients(request) or self._differentiates,
             )
             check_systems(systems, self._types, self._capabilities.dtype, self._capabilities.supported_devices)
-            vectors = attach_pairs(systems, pairs, self._neighbor_lists)
+            vectors = attach_pairs(systems, structures, length_factor, pairs, self._neighbor_lists)
             attach_inputs(systems, structures, self._inputs, units, self._unit_table, self._factors)
             if check_consistency:
                 check_system_data(systems, self._neighbor_lists, self._inputs)

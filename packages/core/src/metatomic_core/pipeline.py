@@ -135,15 +135,19 @@ def build_systems(
     return systems
 
 
-def pair_vectors(system: System, pairs: torch.Tensor) -> torch.Tensor:
+def pair_vectors(positions: torch.Tensor, cell: torch.Tensor, pairs: torch.Tensor, periodic: bool) -> torch.Tensor:
     """Compute positions[second] - positions[first] + shift @ cell, connected to positions and cell.
 
     Parameters
     ----------
-    system
-        The system; its positions and cell may require gradients.
+    positions
+        Shape (n_atoms, 3).
+    cell
+        Shape (3, 3), vectors as rows.
     pairs
         Shape (n_pairs, 5), integers: first atom, second atom, cell shifts.
+    periodic
+        Whether any shift can differ from zero.
 
     Returns
     -------
@@ -153,10 +157,28 @@ def pair_vectors(system: System, pairs: torch.Tensor) -> torch.Tensor:
     # int64 and contiguous: index_add in the backward pass is 13 times slower with int32 indices (DESIGN.md, "Speed")
     first = pairs[:, 0].to(torch.int64).contiguous()
     second = pairs[:, 1].to(torch.int64).contiguous()
-    positions = system.positions
     vectors = positions.index_select(0, second) - positions.index_select(0, first)
-    if bool(system.pbc.any()):
-        vectors = vectors + pairs[:, 2:].to(positions.dtype) @ system.cell
+    if periodic:
+        vectors = vectors + pairs[:, 2:].to(positions.dtype) @ cell
+    return vectors
+
+
+def system_vectors(
+    system: System, structure: Dict[str, torch.Tensor], pairs: torch.Tensor, length_factor: float
+) -> torch.Tensor:
+    """Compute the vectors of pairs of a system, in the precision of the structure that it was built from.
+
+    Differences of positions that were rounded to float32 get worse with the distance from the origin, and engines give
+    positions that are not wrapped into the cell: the values come from the float64 positions of the engine, the graph
+    from the float32 ones.
+    """
+    periodic = bool(system.pbc.any())
+    vectors = pair_vectors(system.positions, system.cell, pairs, periodic)
+    positions = structure["positions"].detach()
+    if positions.dtype == torch.float64 and vectors.dtype != torch.float64:
+        cell = structure["cell"].detach().to(torch.float64)
+        exact = pair_vectors(positions, cell, pairs, periodic) * length_factor
+        vectors = vectors + (exact.to(vectors.dtype) - vectors.detach())
     return vectors
 
 
@@ -172,7 +194,11 @@ def _check_pairs(pairs: torch.Tensor, n_atoms: int) -> None:
 
 
 def attach_pairs(
-    systems: List[System], pairs: List[List[torch.Tensor]], requested: List[NeighborListOptions]
+    systems: List[System],
+    structures: List[Dict[str, torch.Tensor]],
+    length_factor: float,
+    pairs: List[List[torch.Tensor]],
+    requested: List[NeighborListOptions],
 ) -> List[torch.Tensor]:
     """Compute the vectors of all pairs and register them with the systems.
 
@@ -180,6 +206,8 @@ def attach_pairs(
     ----------
     systems
         The systems.
+    structures, length_factor
+        What they were built from, see `build_systems`.
     pairs
         For each system and each requested list: shape (n_pairs, 5), see `pair_vectors`.
     requested
@@ -203,7 +231,7 @@ def attach_pairs(
             raise ValueError(f"expected {len(requested)} lists of pairs for structure {i}, got {len(pairs[i])}")
         for k in range(len(requested)):
             _check_pairs(pairs[i][k], len(system))
-            vectors = pair_vectors(system, pairs[i][k]).unsqueeze(2)
+            vectors = system_vectors(system, structures[i], pairs[i][k], length_factor).unsqueeze(2)
             samples = Labels(names, pairs[i][k].to(torch.int32), assume_unique=True)
             block = TensorBlock(vectors, samples, component, properties)
             system.add_neighbor_list(requested[k], block)
