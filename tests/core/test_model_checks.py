@@ -198,9 +198,12 @@ def test_missing_neighbor_list_is_refused(both):
     ],
 )
 def test_wrong_neighbor_lists_are_refused(pairs, vectors, message, both):
-    with pytest.raises(ValueError, match=message):
+    def add_and_run():
         system = with_lists(system_of(), pairs, torch.tensor(vectors, dtype=torch.float64))
         run(both(wrap(TwoLists())), [system])
+
+    with pytest.raises(ValueError, match=message):
+        add_and_run()
 
 
 @pytest.mark.parametrize("pairs", [[], [[0, 1, 0, 0, 0]], [[0, 1, 0, 0, 0], [1, 2, 0, 0, 0], [0, 0, 1, 0, -1]]])
