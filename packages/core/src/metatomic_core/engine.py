@@ -7,6 +7,7 @@ names and array layouts of a particular engine belong to its adapter.
 
 import dataclasses
 import os
+import time
 import warnings
 from typing import Dict, List, Mapping, Optional, Sequence, Union
 
@@ -15,6 +16,7 @@ import torch
 from metatensor.torch import Labels, TensorMap
 
 from ._labels import ordered_by_label
+from ._ensembles import EnsembleDerivatives, ensemble_derivatives
 from ._torchscript import clean_errors
 from ._validation import check_choice
 from .io import load_atomistic_model
@@ -142,6 +144,13 @@ class Engine:
         Skin of the neighbor lists, in ``length_unit``.
     uncertainty_threshold
         Warn about atoms whose energy uncertainty is above this value, in ``energy_unit``; None for never.
+    check_finite
+        Refuse results that are not finite; without it they are given as they are.
+
+    Attributes
+    ----------
+    seconds
+        Wall-clock time spent so far in ``evaluate``, on "neighbors" and in the "model".
 
     Raises
     ------
@@ -164,6 +173,7 @@ class Engine:
         check_consistency: bool = False,
         neighbor_skin: float = 1.0,
         uncertainty_threshold: Optional[float] = None,
+        check_finite: bool = True,
     ):
         check_unit("length_unit", length_unit, "length")
         check_unit("energy_unit", energy_unit, "energy")
@@ -179,6 +189,8 @@ class Engine:
         self.length_unit = length_unit
         self.energy_unit = energy_unit
         self.check_consistency = check_consistency
+        self.check_finite = check_finite
+        self.seconds = {"neighbors": 0.0, "model": 0.0}
         self._variants = _checked_variants(variants, self.capabilities.outputs)
         self._direct = NON_CONSERVATIVE[non_conservative]
         self._requests = self._pair_requests()
@@ -301,9 +313,12 @@ class Engine:
         if self._uncertainty is not None:
             wanted.setdefault(self._uncertainty, "atom")
         tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
+        start = time.perf_counter()
         pairs = self._pairs(tensors, slots)
+        self.seconds["neighbors"] += time.perf_counter() - start
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
         all_units = {"length": self.length_unit, "energy": self.energy_unit, **(units or {})}
+        start = time.perf_counter()
         with torch.enable_grad(), clean_errors():
             values, maps = self.model.evaluate(
                 tensors, pairs, selected, request, wanted, all_units, self.check_consistency
@@ -320,7 +335,8 @@ class Engine:
             },
             tensors=dict(maps),
         )
-        _check_finite(evaluation, request, structures)
+        if self.check_finite:
+            _check_finite(evaluation, request, structures)
         self._warn_uncertain(evaluation)
         return evaluation
 
@@ -361,6 +377,38 @@ class Engine:
             attach_pairs(systems, self._pairs(tensors, None), requested)
             attach_inputs(systems, tensors, inputs, dict(units or {}), unit_table(), {})
         return systems
+
+    def ensemble(
+        self,
+        structures: Sequence[Structure],
+        units: Optional[Mapping[str, str]] = None,
+        slots: Optional[Sequence[int]] = None,
+    ) -> EnsembleDerivatives:
+        """Compute energy, forces and virial of each member of an ensemble; see `EnsembleDerivatives`.
+
+        Parameters
+        ----------
+        structures
+            The structures.
+        units
+            Units of the inputs, by name.
+        slots
+            Which neighbor lists each structure continues.
+
+        Raises
+        ------
+        ValueError
+            If the model has no "energy_ensemble".
+        """
+        name = self.output("energy_ensemble")
+        tensors = [self._tensors(structure) for structure in structures]
+        with torch.enable_grad(), clean_errors():
+            systems = build_systems(tensors, 1.0, self.capabilities.dtype, True)
+            attach_pairs(systems, self._pairs(tensors, slots), self.model.requested_neighbor_lists())
+            attach_inputs(systems, tensors, self.model.requested_inputs(), dict(units or {}), unit_table(), {})
+            options = ModelEvaluationOptions(self.length_unit, {name: ModelOutput("", self.energy_unit, "system")})
+            returned = self.model(systems, options, self.check_consistency)
+            return ensemble_derivatives(returned[name], systems, name)
 
     def forget_neighbors(self) -> None:
         """Drop all neighbor lists that are kept between calls."""
