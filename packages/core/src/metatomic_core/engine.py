@@ -324,6 +324,7 @@ class Engine:
                 tensors, pairs, selected, request, wanted, all_units, self.check_consistency
             )
         arrays = {result: values[result].cpu().numpy() for result in request}
+        self.seconds["model"] += time.perf_counter() - start
         n_atoms = [len(structure.types) for structure in structures]
         evaluation = Evaluation(
             n_atoms,
