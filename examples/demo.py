@@ -1,7 +1,7 @@
 """Silicon with the Stillinger-Weber potential, from model file to molecular dynamics, through ASE.
 
 Exports the model, relaxes the crystal, computes cohesive energy and elastic constants beside the published values,
-runs 512 atoms at constant energy and at 600 K, and draws energy and temperature.  `python examples/demo.py --help`.
+runs 512 atoms at 600 K and then at constant energy, and draws energy and temperature.  `python examples/demo.py --help`.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from ase import units
 from ase.build import bulk
 from ase.filters import FrechetCellFilter
 from ase.io import Trajectory
-from ase.md.langevin import Langevin
+from ase.md.bussi import Bussi
 from ase.md.md import MolecularDynamics
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from metatomic_ase import MetatomicCalculator
@@ -104,10 +104,10 @@ def run_dynamics(
     return np.array(rows)
 
 
-def draw(nve: np.ndarray, nvt: np.ndarray, file: Path) -> None:
+def draw(nvt: np.ndarray, nve: np.ndarray, file: Path) -> None:
     """Draw energy and temperature of both runs."""
     figure, axes = plt.subplots(2, 2, figsize=(10, 5.6), sharex="col", constrained_layout=True)
-    for column, (rows, title) in enumerate(((nve, "constant energy"), (nvt, f"Langevin, {TEMPERATURE_K:.0f} K"))):
+    for column, (rows, title) in enumerate(((nvt, f"thermostat at {TEMPERATURE_K:.0f} K"), (nve, "constant energy"))):
         time, potential, _, total, temperature = rows.T
         top, bottom = axes[0, column], axes[1, column]
         top.plot(time, 1000 * (potential - total[0]), color="tab:blue", label="potential")
@@ -115,10 +115,10 @@ def draw(nve: np.ndarray, nvt: np.ndarray, file: Path) -> None:
         top.set_title(f"512 silicon atoms, {title}")
         top.legend(frameon=False, loc="best")
         bottom.plot(time, temperature, color="tab:red")
-        if column == 1:
+        if column == 0:
             bottom.axhline(TEMPERATURE_K, color="0.5", linestyle="--", linewidth=1)
         bottom.set_xlabel("time (ps)")
-    axes[0, 0].set_ylabel("energy - initial total energy\n(meV/atom)")
+    axes[0, 0].set_ylabel("energy relative to the\ninitial total energy (meV/atom)")
     axes[1, 0].set_ylabel("temperature (K)")
     figure.savefig(file, dpi=200)
     plt.close(figure)
@@ -150,25 +150,24 @@ def main() -> None:
     atoms.calc = calculator
     generator = np.random.default_rng(2026)
     # half of the kinetic energy of the perfect crystal goes into potential energy
-    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * TEMPERATURE_K, rng=generator)
+    width = np.sqrt(2 * TEMPERATURE_K * units.kB * atoms.get_masses())[:, None]
+    atoms.set_momenta(width * generator.normal(size=(len(atoms), 3)))
     Stationary(atoms)
-    nve = run_dynamics(
-        atoms, lambda a: VelocityVerlet(a, TIMESTEP_FS * units.fs), arguments.steps, output / "nve.traj", "NVE"
-    )
     nvt = run_dynamics(
         atoms,
-        lambda a: Langevin(
-            a, TIMESTEP_FS * units.fs, temperature_K=TEMPERATURE_K, friction=0.01 / units.fs, rng=generator
-        ),
+        lambda a: Bussi(a, TIMESTEP_FS * units.fs, TEMPERATURE_K, taut=100 * units.fs, rng=generator),
         arguments.steps,
         output / "nvt.traj",
         "NVT",
     )
+    nve = run_dynamics(
+        atoms, lambda a: VelocityVerlet(a, TIMESTEP_FS * units.fs), arguments.steps, output / "nve.traj", "NVE"
+    )
     slope = np.polyfit(nve[:, 0], nve[:, 3], 1)[0]
     half = len(nvt) // 2
-    CONSOLE.print(f"NVE: drift of the total energy {10 * slope:+.1e} eV per atom in 10 ps")
     CONSOLE.print(f"NVT: mean temperature of the second half {nvt[half:, 4].mean():.0f} K (thermostat {TEMPERATURE_K:.0f} K)")
-    draw(nve, nvt, output / "silicon.png")
+    CONSOLE.print(f"NVE: drift of the total energy {10 * slope:+.1e} eV per atom in 10 ps")
+    draw(nvt, nve, output / "silicon.png")
     CONSOLE.print(f"wrote {output}/silicon.png, nve.traj and nvt.traj; look with `ase gui {output}/nvt.traj`")
 
 

@@ -1,19 +1,19 @@
 """Running the ``metatomic`` command in tests, and a model and structures to run it on."""
 
+import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Iterator, Optional
 
 import ase
 import ase.build
-import models
-import torch
 from click.testing import CliRunner, Result
-from metatensor.torch import Labels, TensorMap
 
-from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
+from metatomic_core import AtomisticModel, engine
 from metatomic_core.cli import metatomic
+from metatomic_core.potentials import lennard_jones
 
 
 def invoke(*arguments: object) -> Result:
@@ -47,41 +47,28 @@ def process(*arguments: object, cwd: Optional[Path] = None) -> "subprocess.Popen
     return subprocess.Popen(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-CUTOFF = 6.0
+@contextlib.contextmanager
+def load_models_once() -> Iterator[None]:
+    """Keep loaded models, by path and time of change, for the commands of this process."""
+    load, loaded = engine.load_atomistic_model, {}
 
+    def cached(path, *arguments):
+        changed = os.path.getmtime(path) if os.path.exists(path) else None
+        key = (str(path), changed, *arguments)
+        if key not in loaded:
+            loaded[key] = load(path, *arguments)
+        return loaded[key]
 
-class SmoothPair(torch.nn.Module):
-    """Lennard-Jones argon (sigma 3.4 angstrom, epsilon 0.01 eV), brought to zero smoothly at the cutoff."""
-
-    def forward(
-        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
-    ) -> Dict[str, TensorMap]:
-        energies: List[torch.Tensor] = []
-        for system in systems:
-            neighbors = system.get_neighbor_list(NeighborListOptions(6.0, True, True))
-            squared = neighbors.values.squeeze(-1).square().sum(1)
-            sixth = (3.4**2 / squared).pow(3)
-            halves = 0.02 * (sixth.square() - sixth) * (1.0 - squared / 36.0).pow(3)
-            energy = torch.zeros(len(system), dtype=halves.dtype, device=halves.device)
-            energies.append(energy.index_add(0, neighbors.samples.values[:, 0].to(torch.int64), halves))
-        kind = outputs["energy"].sample_kind
-        return {"energy": models.per_atom_map(torch.cat(energies).unsqueeze(1), systems, kind, selected_atoms, "energy")}
-
-    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
-        return [NeighborListOptions(6.0, True, True)]
+    engine.load_atomistic_model = cached
+    try:
+        yield
+    finally:
+        engine.load_atomistic_model = load
 
 
 def argon_model() -> AtomisticModel:
-    metadata = ModelMetadata("smooth argon", "for tests", ["A. Uthor"], {"model": ["Physica 1, 1 (1934)"]})
-    capabilities = ModelCapabilities(
-        outputs={"energy": ModelOutput(unit="eV", sample_kind="atom")},
-        atomic_types=[18],
-        interaction_range=CUTOFF,
-        length_unit="angstrom",
-        supported_devices=["cpu"],
-        dtype="float64",
-    )
-    return AtomisticModel(SmoothPair().eval(), metadata, capabilities)
+    """Give argon whose energy goes smoothly to zero at the cutoff."""
+    return lennard_jones(cutoff=6.0, shift="smooth")
 
 
 def argon(n_cells: int = 2, amplitude: float = 0.05, seed: int = 1) -> ase.Atoms:

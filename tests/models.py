@@ -1,5 +1,6 @@
 """Small scripted models, and structures to try them on, that several test folders share."""
 
+import tempfile
 from typing import Dict, List, Optional
 
 import numpy as np
@@ -8,11 +9,13 @@ from metatensor.torch import Labels, TensorBlock, TensorMap
 
 from metatomic_core import (
     AtomisticModel,
+    LoadedModel,
     ModelCapabilities,
     ModelMetadata,
     ModelOutput,
     NeighborListOptions,
     System,
+    load_atomistic_model,
 )
 from metatomic_core.engine import Structure
 
@@ -150,7 +153,8 @@ class NoLists(torch.nn.Module):
         output = outputs["energy"]
         energies = (0.5 * k * positions.square()).sum(1, keepdim=True)
         result = per_atom_map(energies, systems, output.sample_kind, selected_atoms, "energy")
-        block = result.block_by_id(0)
+        # blocks inside of a map are not to be changed
+        block = result.block_by_id(0).copy()
         if "positions" in output.explicit_gradients:
             xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
             atoms = atom_samples(systems).values
@@ -162,7 +166,7 @@ class NoLists(torch.nn.Module):
             strain = torch.stack([system.positions.T @ (k * system.positions) for system in systems])
             samples = Labels(["sample"], torch.arange(len(systems)).reshape(-1, 1))
             block.add_gradient("strain", TensorBlock(strain.unsqueeze(-1), samples, components, block.properties))
-        return {"energy": result}
+        return {"energy": TensorMap(result.keys, [block])}
 
 
 class SquaredGradient(torch.nn.Module):
@@ -323,6 +327,20 @@ def wrap(
         dtype=dtype,
     )
     return AtomisticModel(module.eval(), ModelMetadata(type(module).__name__), capabilities)
+
+
+_FILES: Dict[str, LoadedModel] = {}
+
+
+def through_file(model: AtomisticModel) -> LoadedModel:
+    """Save a model and load it; equal models once in a test session, because compiling takes long."""
+    settings = {name: value for name, value in vars(model.module).items() if isinstance(value, (int, float, str))}
+    key = f"{type(model.module).__qualname__} {settings} {model.capabilities()!r}"
+    if key not in _FILES:
+        with tempfile.TemporaryDirectory() as folder:
+            model.save(f"{folder}/model.pt")
+            _FILES[key] = load_atomistic_model(f"{folder}/model.pt")
+    return _FILES[key]
 
 
 TRICLINIC = np.array([[6.1, 0.2, -0.3], [1.7, 5.8, 0.4], [-0.9, 1.3, 6.4]])

@@ -14,7 +14,7 @@ PAIRS = torch.tensor([[0, 1, 0, 0, 0], [0, 2, -1, 0, 1], [2, 1, 0, 1, 0]], dtype
 def bare_system(dtype=torch.float64, n_atoms=3, pbc=True):
     """A triclinic system of three atoms, one of them outside of the cell."""
     positions = torch.tensor([[0.1, 0.2, 0.3], [1.5, -0.4, 0.9], [5.5, 3.0, 7.0]], dtype=dtype)[:n_atoms]
-    cell = CELL.to(dtype) if pbc else torch.zeros(3, 3, dtype=dtype)
+    cell = CELL.to(dtype, copy=True) if pbc else torch.zeros(3, 3, dtype=dtype)
     return System(torch.tensor([14, 8, 1])[:n_atoms], positions, cell, torch.tensor([pbc] * 3))
 
 

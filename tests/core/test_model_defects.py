@@ -7,7 +7,19 @@ import numpy as np
 import pytest
 import torch
 from metatensor.torch import Labels, TensorBlock, TensorMap
-from models import Direct, NoLists, Pairs, TwoLists, WithInputs, as_map, atom_samples, structures, system_samples, wrap
+from models import (
+    Direct,
+    NoLists,
+    Pairs,
+    TwoLists,
+    WithInputs,
+    as_map,
+    atom_samples,
+    structures,
+    system_samples,
+    through_file,
+    wrap,
+)
 
 from metatomic_core import (
     AtomisticModel,
@@ -74,16 +86,9 @@ class AddsData(torch.nn.Module):
 
 
 @pytest.fixture(params=["eager", "loaded"])
-def both(request, tmp_path):
+def both(request):
     """Give a function that passes a model on, or saves and loads it."""
-
-    def convert(model):
-        if request.param == "eager":
-            return model
-        model.save(tmp_path / "model.pt")
-        return load_atomistic_model(tmp_path / "model.pt")
-
-    return convert
+    return through_file if request.param == "loaded" else lambda model: model
 
 
 def system_of(n_atoms=2, dtype=torch.float64):
@@ -287,10 +292,12 @@ def test_defect_wrapped_model_is_unwrapped(tmp_path):
     model = wrap(NoLists())
     again = AtomisticModel(model, model.metadata(), model.capabilities())
     assert again.module is model.module
-    model.save(tmp_path / "model.pt")
-    loaded = load_atomistic_model(tmp_path / "model.pt")
-    from_file = AtomisticModel(loaded, loaded.metadata(), loaded.capabilities())
-    from_file.save(tmp_path / "again.pt")
+    from_file = AtomisticModel(through_file(model), model.metadata(), model.capabilities())
     expected = model([system_of()], options(), True)["energy"].block().values
-    for other in (again, from_file, load_atomistic_model(tmp_path / "again.pt")):
+    for other in (again, from_file):
         assert torch.equal(other([system_of()], options(), True)["energy"].block().values, expected)
+    with pytest.raises(RuntimeError, match="expected a module that was made in this process"):
+        from_file.save(tmp_path / "again.pt")
+    through_file(model).save(tmp_path / "again.pt")
+    copy = load_atomistic_model(tmp_path / "again.pt")
+    assert torch.equal(copy([system_of()], options(), True)["energy"].block().values, expected)

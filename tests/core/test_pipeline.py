@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import torch
 from metatensor.torch import Labels, TensorMap
-from models import Direct, Pairs, Probe, SquaredGradient, TwoLists, WithInputs, per_atom_map, structures, wrap
+from models import (
+    Direct,
+    Pairs,
+    Probe,
+    SquaredGradient,
+    TwoLists,
+    WithInputs,
+    per_atom_map,
+    structures,
+    through_file,
+    wrap,
+)
 
 from metatomic_core import ModelOutput, NeighborListOptions, System, load_atomistic_model
 from metatomic_core.neighbor_lists import NeighborLists
@@ -30,27 +41,10 @@ class Detached(torch.nn.Module):
         return [NeighborListOptions(3.0, True, True)]
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Give loaded models by module and outputs: compiling takes longer than most tests."""
-    return {"folder": tmp_path_factory.mktemp("models")}
-
-
 @pytest.fixture(params=["eager", "loaded"])
-def both(request, files):
+def both(request):
     """Give a function that passes a model on, or saves and loads it."""
-
-    def convert(model):
-        if request.param == "eager":
-            return model
-        key = f"{type(model.module).__name__} {sorted(model.capabilities().outputs.items())}"
-        if key not in files:
-            path = files["folder"] / f"{len(files)}.pt"
-            model.save(path)
-            files[key] = load_atomistic_model(path)
-        return files[key]
-
-    return convert
+    return through_file if request.param == "loaded" else lambda model: model
 
 
 def tensors(structure, **inputs):

@@ -214,8 +214,10 @@ class MetatomicCalculator(Calculator):
         wanted = self._wanted(atoms, properties)
         super().calculate(atoms, properties, system_changes)
         structure = structure_from_atoms(atoms, self._model_inputs)
-        outputs = {name: output.sample_kind for name, output in self._requested.items() if not output.explicit_gradients}
-        units = {name: output.unit for name, output in self._requested.items() if output.unit}
+        # `forward` gives explicit gradients, and an energy in another unit than that of the results
+        separate = {k: output for k, output in self._requested.items() if output.explicit_gradients or k == "energy"}
+        outputs = {k: output.sample_kind for k, output in self._requested.items() if k not in separate}
+        units = {k: self._requested[k].unit for k in outputs if self._requested[k].unit}
         for name in wanted:
             if name in _FROM_OUTPUT:
                 output, kind, unit = _FROM_OUTPUT[name]
@@ -227,10 +229,9 @@ class MetatomicCalculator(Calculator):
             outputs=outputs,
             units={**self._units, **units},
         )
-        with_gradients = {name: output for name, output in self._requested.items() if output.explicit_gradients}
-        tensors = {name: evaluation.tensors[name] for name in self._requested if name in evaluation.tensors}
-        if with_gradients:
-            tensors.update(self._engine.run([structure], with_gradients, units=self._units))
+        tensors = {name: evaluation.tensors[name] for name in self._requested if name not in separate}
+        if separate:
+            tensors.update(self._engine.run([structure], separate, units=self._units))
         self.additional_outputs = tensors
         # copies: the arrays may be those of the atoms, which may change in place
         self._last_inputs = {name: values.copy() for name, values in structure.inputs.items()}

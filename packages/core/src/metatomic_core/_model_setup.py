@@ -4,6 +4,8 @@ import math
 import warnings
 from typing import Any, Dict, List
 
+import torch
+
 from ._validation import check_capabilities
 from .capabilities import ModelCapabilities
 from .neighbors import NeighborListOptions
@@ -52,6 +54,13 @@ def _check_inputs(inputs: Dict[str, ModelOutput]) -> None:
             raise ValueError(f"expected one spelling of the input '{canonical_name(name)}', got '{name}' and '{other}'")
         if output.sample_kind == "atom_pair":
             raise ValueError(f"expected input '{name}' per system or atom, got atom_pair")
+
+
+def unwrapped(module: Any) -> Any:
+    """Give the module inside a model, and anything else as it is."""
+    from .loaded import is_atomistic_model  # which imports the model, which imports this
+
+    return module.module if isinstance(module, torch.nn.Module) and is_atomistic_model(module) else module
 
 
 def offered_outputs(outputs: Dict[str, ModelOutput]) -> Dict[str, ModelOutput]:

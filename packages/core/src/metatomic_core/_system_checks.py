@@ -1,12 +1,13 @@
 """Eager checks of the tensors and blocks that a `System` is given."""
 
+import warnings
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 import torch
 from metatensor.torch import TensorBlock, TensorMap
 
 from ._validation import check_type
-from .quantities import canonical_name, check_quantity_name
+from .quantities import check_quantity_name
 
 if TYPE_CHECKING:
     from .neighbors import NeighborListOptions
@@ -167,8 +168,14 @@ def check_neighbors(
         )
     if not hasattr(neighbors, "samples"):
         raise TypeError(f"expected `neighbors` to be a TensorBlock, got {type(neighbors).__name__}")
-    check_neighbor_metadata(neighbors)
     _check_same_kind("neighbors", neighbors.values, system.positions)
+    check_neighbor_metadata(neighbors)
+    if (system.positions.requires_grad or system.cell.requires_grad) and not neighbors.values.requires_grad:
+        warnings.warn(
+            "expected `neighbors` that are connected to positions and cell, got values without gradients; "
+            "use `register_autograd_neighbors`",
+            stacklevel=3,
+        )
 
 
 def _check_same_kind(name: str, values: torch.Tensor, positions: torch.Tensor) -> None:
@@ -186,7 +193,7 @@ def check_data(system: "System", name: str, tensor: TensorMap) -> None:
         raise ValueError(
             f"expected `name` to be other than the attributes of a system, got '{name}'"
         )
-    check_quantity_name(canonical_name(name), "data")
+    check_quantity_name(name, "data")
     if not hasattr(tensor, "keys"):
         raise TypeError(f"expected `tensor` to be a TensorMap, got {type(tensor).__name__}")
     for block in tensor.blocks():

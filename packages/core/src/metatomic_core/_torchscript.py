@@ -98,8 +98,9 @@ def load(source: Any, device: str = "cpu") -> torch.jit.ScriptModule:
         return torch.jit.load(source, map_location=device)
 
 
-def save(module: torch.jit.ScriptModule, path: str, extra_files: dict[str, str]) -> None:
-    """Save a scripted module with its extra files."""
+def to_bytes(module: torch.jit.ScriptModule, extra_files: dict[str, str]) -> bytes:
+    """Give the content of the file of a scripted module with its extra files."""
     with quiet():
-        # `torch.jit.save` calls the method `save` of the module, which may be the module's own
-        torch.jit.RecursiveScriptModule.save(module, path, _extra_files=extra_files)
+        # `torch.jit.save` calls the method `save` of the module, which may be the module's own; and when it writes
+        # to a path, the name of the path is all over the archive, so that no two files are the same
+        return torch.jit.RecursiveScriptModule.save_to_buffer(module, _extra_files=extra_files)

@@ -63,6 +63,10 @@ def check_output(
         check_choice("sample_kind", sample_kind, SAMPLE_KINDS)
     if per_atom is not None:
         check_type("per_atom", per_atom, bool, "True or False")
+    if explicit_gradients is not None and not isinstance(explicit_gradients, (list, tuple)):
+        raise TypeError(
+            f"expected `explicit_gradients` to be a list of strings, got {type(explicit_gradients).__name__}"
+        )
     for gradient in explicit_gradients or []:
         check_choice("explicit_gradients", gradient, EXPLICIT_GRADIENTS)
     dimension = _dimension_of_declared(quantity)

@@ -55,6 +55,9 @@ class ModelCapabilities:
         supported_devices: Optional[List[str]] = None,
         dtype: str = "",
     ):
+        if not torch.jit.is_scripting():
+            # before the conversion to float below, which takes strings
+            check_interaction_range(interaction_range)
         self._outputs: Dict[str, ModelOutput] = {}
         self._atomic_types: List[int] = []
         self._interaction_range = float(interaction_range)

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from ._labels import ordered_by_label
 from ._ensembles import EnsembleDerivatives, ensemble_derivatives
-from ._torchscript import clean_errors
+from ._labels import ordered_by_label
+from ._system_checks import check_periodicity
+from ._torchscript import clean_errors, unoptimized
 from ._validation import check_choice
 from .io import load_atomistic_model
 from .loaded import LoadedModel, is_atomistic_model
@@ -317,9 +318,10 @@ class Engine:
         pairs = self._pairs(tensors, slots)
         self.seconds["neighbors"] += time.perf_counter() - start
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
-        all_units = {"length": self.length_unit, "energy": self.energy_unit, **(units or {})}
         start = time.perf_counter()
-        with torch.enable_grad(), clean_errors():
+        # the units of the engine come last: an input or output may be called "energy" as well
+        all_units = {**(units or {}), "length": self.length_unit, "energy": self.energy_unit}
+        with torch.enable_grad(), clean_errors(), unoptimized():
             values, maps = self.model.evaluate(
                 tensors, pairs, selected, request, wanted, all_units, self.check_consistency
             )
@@ -402,7 +404,7 @@ class Engine:
             If the model has no "energy_ensemble".
         """
         name = self.output("energy_ensemble")
-        tensors = [self._tensors(structure) for structure in structures]
+        tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
         with torch.enable_grad(), clean_errors():
             systems = build_systems(tensors, 1.0, self.capabilities.dtype, True)
             attach_pairs(systems, self._pairs(tensors, slots), self.model.requested_neighbor_lists())
@@ -437,6 +439,7 @@ class Engine:
         for index, tensor in enumerate(tensors):
             if not bool(torch.isfinite(tensor["positions"]).all() and torch.isfinite(tensor["cell"]).all()):
                 raise ValueError(f"expected finite positions and cell, got nan or infinity in structure {index}")
+            check_periodicity(tensor["cell"] * tensor["pbc"][:, None], tensor["pbc"])
             slot = index if slots is None else slots[index]
             if slot not in self._slots:
                 self._slots[slot] = NeighborLists(self._requests, self._skin)

@@ -4,21 +4,22 @@ A model file is a TorchScript archive (a zip file) with one extra file, ``metato
 metadata, capabilities, requests and extensions.  See ``docs/model-file``.
 """
 
+import contextlib
 import json
 import os
 import re
 import struct
-import tempfile
 import warnings
 import zipfile
 import zlib
 from importlib import metadata as importlib_metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Union
 
 import torch
 
 from . import _torchscript, extensions
+from ._atomic_write import replaced_when_done
 from ._header import FORMAT_VERSION, ModelHeader
 from .metadata import ModelMetadata
 
@@ -32,10 +33,11 @@ _HEADER_FILE = "metatomic-core.json"
 # An extra file which the reference implementation writes into its models.
 _REFERENCE_FILE = "metatomic-version"
 
-# What zipfile raises on damaged archives; RuntimeError is for files that seem to be encrypted.
+# What zipfile raises on damaged archives: RuntimeError where they seem to be encrypted, OSError for places outside.
 _ZIP_ERRORS = (
-    zipfile.BadZipFile,
     EOFError,
+    OSError,
+    OverflowError,
     UnicodeDecodeError,
     NotImplementedError,
     RuntimeError,
@@ -69,22 +71,8 @@ def save_model(model: "AtomisticModel", file: PathLike, collect_extensions: Opti
 
 def write_archive(scripted: torch.jit.ScriptModule, header: ModelHeader, path: Path) -> None:
     """Write a compiled model with its header: whole, or not at all."""
-    # written beside the target and moved there, so that an interrupted save leaves no half a file
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    try:
-        _torchscript.save(scripted, temporary, {_HEADER_FILE: header.to_json()})
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with replaced_when_done(path) as temporary:
+        temporary.write_bytes(_torchscript.to_bytes(scripted, {_HEADER_FILE: header.to_json()}))
 
 
 def checked_target(file: PathLike) -> Path:
@@ -104,6 +92,12 @@ def _compiled(model: "AtomisticModel") -> torch.jit.ScriptModule:
     try:
         scripted = _torchscript.script_module(model.to("cpu"))
     except Exception as error:
+        if isinstance(model.module, torch.jit.ScriptModule):
+            # its code knows the `System` in its file, not ours, even if the two are the same
+            raise RuntimeError(
+                "expected a module that was made in this process, got a compiled one, maybe from a file; make it again "
+                "from its Python code, or save the model that was loaded"
+            ) from error
         raise RuntimeError(
             f"expected a TorchScript-compatible model, got an error on compiling it: {_first_reason(error)}"
         ) from error
@@ -173,7 +167,7 @@ def read_header(path: PathLike) -> ModelHeader:
 def _extra_file(path: Path) -> str:
     """Give the text of the header, or say what else the file is."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open(path, "rb") as file, _as_bad_zip(), zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             header = next((name for name in names if name.endswith(f"/extra/{_HEADER_FILE}")), None)
             if header is not None:
@@ -181,9 +175,18 @@ def _extra_file(path: Path) -> str:
                 if damaged is not None:
                     raise ValueError(f"expected an intact model file, got '{path}' with damaged data in '{damaged}'")
                 return archive.read(header).decode("utf-8")
-    except _ZIP_ERRORS as error:
+    except zipfile.BadZipFile as error:
         raise ValueError(_not_an_archive(path)) from error
     raise ValueError(_foreign(path, names))
+
+
+@contextlib.contextmanager
+def _as_bad_zip() -> Iterator[None]:
+    """Raise all that zipfile raises on damaged archives as one kind of error."""
+    try:
+        yield
+    except _ZIP_ERRORS as error:
+        raise zipfile.BadZipFile(str(error)) from error
 
 
 def _not_an_archive(path: Path) -> str:

@@ -15,7 +15,7 @@ from ._consistency import (
     check_systems,
 )
 from ._conversion import cached_factor, converted_system, detached, dimension_of, scaled_tensor
-from ._model_setup import check_model_capabilities, inner_names, offered_outputs, with_outputs
+from ._model_setup import check_model_capabilities, inner_names, offered_outputs, unwrapped, with_outputs
 from .capabilities import ModelCapabilities
 from .interface import check_module, collect_inputs, collect_neighbor_lists
 from .metadata import ModelMetadata, check_metadata, metadata_card
@@ -43,8 +43,8 @@ class AtomisticModel(torch.nn.Module):
     Parameters
     ----------
     module
-        Module with the signature of `ModelInterface`, in evaluation mode; scripted or not.  An `AtomisticModel` is
-        unwrapped first.  Its parameters stop requiring gradients.
+        Module with the signature of `ModelInterface`, in evaluation mode; scripted or not.  A model, also
+        one from a file, is unwrapped first.  Its parameters stop requiring gradients.
     metadata
         Who made the model.
     capabilities
@@ -71,13 +71,15 @@ class AtomisticModel(torch.nn.Module):
 
     def __init__(self, module: torch.nn.Module, metadata: ModelMetadata, capabilities: ModelCapabilities):
         super().__init__()
-        if isinstance(module, AtomisticModel):
-            module = module.module
+        module = unwrapped(module)
         if not isinstance(metadata, ModelMetadata):
             raise TypeError(f"expected `metadata` to be ModelMetadata, got {type(metadata).__name__}")
         check_module(module)
         check_metadata(metadata)
-        self.module = module.requires_grad_(False)
+        # not `module.requires_grad_`, which scripted modules lack
+        for parameter in module.parameters():
+            parameter.requires_grad_(False)
+        self.module = module
         self._neighbor_lists = collect_neighbor_lists(module, getattr(capabilities, "length_unit", ""))
         self._inputs = collect_inputs(module)
         check_model_capabilities(capabilities, self._neighbor_lists, self._inputs)

@@ -99,7 +99,7 @@ class NeighborListOptions:
         return self._cutoff * unit_conversion_factor(self._length_unit, engine_length_unit)
 
     def __eq__(self, other: "NeighborListOptions") -> bool:  # type: ignore[override]
-        if not torch.jit.is_scripting():
+        if not torch.jit.is_scripting():  # noqa: SIM102  (`and` would be compiled, and fail)
             if not isinstance(other, NeighborListOptions):
                 return NotImplemented
         units_agree = (
@@ -115,6 +115,9 @@ class NeighborListOptions:
         )
 
     def __ne__(self, other: "NeighborListOptions") -> bool:  # type: ignore[override]
+        if not torch.jit.is_scripting():  # noqa: SIM102  (`and` would be compiled, and fail)
+            if not isinstance(other, NeighborListOptions):
+                return True
         return not self.__eq__(other)
 
     @torch.jit.unused

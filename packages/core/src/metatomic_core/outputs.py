@@ -113,6 +113,8 @@ class ModelOutput:
 
     @per_atom.setter
     def per_atom(self, value: bool) -> None:
+        if not torch.jit.is_scripting():
+            check_output("", "", None, None, "", value)
         self._sample_kind = "atom" if value else "system"
 
     @property
@@ -133,6 +135,8 @@ class ModelOutput:
 
     @description.setter
     def description(self, value: str) -> None:
+        if not torch.jit.is_scripting():
+            check_output("", "", None, None, value, None)
         self._description = value
 
     @torch.jit.unused
@@ -207,6 +211,8 @@ class ModelEvaluationOptions:
 
     @outputs.setter
     def outputs(self, value: Dict[str, ModelOutput]) -> None:
+        if not torch.jit.is_scripting():
+            check_output_names(value)
         self._outputs = value
 
     @property

@@ -89,7 +89,9 @@ def pick_output(requested_output: str, outputs: Dict[str, ModelOutput], desired_
     """
     wanted = canonical_name(requested_output)
     matching = {name: output for name, output in outputs.items() if canonical_name(split_variant(name)[0]) == wanted}
-    by_canonical_name = {canonical_name(name): name for name in matching}
+    # the spelling that was asked for wins where the model offers both
+    names = sorted(matching, key=lambda name: split_variant(name)[0] == requested_output)
+    by_canonical_name = {canonical_name(name): name for name in names}
     if not matching:
         raise ValueError(f"expected an output of the model, one of {sorted(outputs)}, got '{requested_output}'")
     if desired_variant is not None:

@@ -198,11 +198,15 @@ class System:
         """
         if not torch.jit.is_scripting():
             check_data(self, name, tensor)
-        if self._data_name(name) != "" and not override:
+        found = self._data_name(name)
+        if found != "" and not override:
             raise ValueError(
                 f"expected new data for `name`, got '{name}', which this system has; use `override`"
             )
         data = self._data.copy()
+        if found != "":
+            # it may be there under the other spelling
+            data.pop(found)
         data[name] = tensor
         self._data = data
 

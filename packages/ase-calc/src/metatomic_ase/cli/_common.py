@@ -67,7 +67,9 @@ def calculator(model: str, options: Dict[str, Any], **more: Any) -> "MetatomicCa
     for text in options.pop("variants"):
         name, separator, variant = text.partition("=")
         if not (name and separator and variant):
-            raise click.BadParameter(f"expected NAME=VARIANT, such as energy=pbe, got '{text}'", param_hint="'--variant'")
+            raise click.BadParameter(
+                f"expected NAME=VARIANT, such as energy=pbe, got '{text}'", param_hint="'--variant'"
+            )
         variants[name] = variant
     return MetatomicCalculator(model, variants=variants, **options, **more)
 

@@ -9,9 +9,9 @@ import ase.io
 import numpy as np
 from ase import units
 from ase.io.trajectory import Trajectory
-from metatomic_core._atomic_write import replaced_when_done
 
 from metatomic_ase._convert import has_stress
+from metatomic_core._atomic_write import replaced_when_done
 
 TRAJECTORY_SUFFIXES = (".traj", ".extxyz", ".xyz")
 

@@ -1,10 +1,11 @@
-"""Progress of long work: a bar on terminals, a line for every tenth elsewhere; both on standard error."""
+"""Progress of long work: a bar on terminals, a line for each tenth but the last elsewhere; both on standard error."""
 
 import time
 from types import TracebackType
 from typing import Any, Optional, Type
 
 import click
+
 from metatomic_core.cli._common import console
 
 _N_LINES = 10
@@ -75,7 +76,7 @@ class Progress:
         """Tell whether `update` would show anything, so that notes are only made when they are seen."""
         if self._bar is not None:
             return time.perf_counter() >= self._next
-        return _N_LINES * done // max(self._total, 1) > self._shown
+        return done < self._total and _N_LINES * done // self._total > self._shown
 
     def update(self, done: int, note: str = "") -> None:
         """Show that so many steps are done, with a short note."""
@@ -85,7 +86,7 @@ class Progress:
             self._next = time.perf_counter() + 0.1
             self._bar.update(self._task, completed=done, note=note)
             return
-        self._shown = _N_LINES * done // max(self._total, 1)
+        self._shown = _N_LINES * done // self._total
         left = duration((self._total - done) / max(self.rate(done), 1e-9))
         text = f"{self._what} {done}/{self._total} ({100 * done // self._total} %), {left} left"
         click.echo(f"{text}, {note}" if note else text, err=True)

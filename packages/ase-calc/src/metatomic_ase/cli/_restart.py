@@ -15,6 +15,7 @@ from typing import Any, Dict, Optional
 import ase
 import numpy as np
 from ase.io.jsonio import decode, encode
+
 from metatomic_core._atomic_write import replaced_when_done
 
 from ._dynamics import Settings
@@ -110,7 +111,7 @@ def read_restart(path: str) -> Restart:
     if not Path(path).exists():
         raise FileNotFoundError(f"expected a restart file, got '{path}', which does not exist")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         text = json.loads(str(arrays["text"]))
         if text["version"] > _VERSION:

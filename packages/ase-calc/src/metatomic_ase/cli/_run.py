@@ -85,10 +85,10 @@ class Run:
         State to start from, of step 0 for a new run.
     calculator
         Calculator of the atoms.
-    directory
-        Directory that paths in ``start.files`` are relative to, for a run that is continued in its files.
     files
         Paths of "trajectory", "log" and "restart".
+    continued
+        For a run that goes on in its files what was in them, as in ``start.files``; None for new files.
     """
 
     def __init__(
@@ -107,7 +107,6 @@ class Run:
         self._dynamics = make_dynamics(self.atoms, start.settings, self._rng)
         if start.step > 0:
             set_state(self._dynamics, start.settings, start.state)
-        self._dynamics.nsteps = start.step
         # before the files are touched, so that a model that fails leaves no files
         self.atoms.get_potential_energy()
         self._log = Log(files["log"], (continued or {}).get("log"))
@@ -131,7 +130,8 @@ class Run:
         with Progress("step", total, first) as progress, StopOnSignal() as stop:
             try:
                 while step < total and not stop.number:
-                    self._dynamics.run(1)
+                    # not `run(1)`, which compares all atoms once more
+                    self._dynamics.step()
                     step += 1
                     self._record(step)
                     if progress.due(step):
@@ -199,5 +199,11 @@ def starting_point(atoms: ase.Atoms, settings: Settings, rng: np.random.Generato
     """Give the state of a run that has not begun; its random numbers go on after those of the velocities."""
     atoms.calc = None
     return Restart(
-        step=0, settings=settings, atoms=atoms, state={}, random=rng.bit_generator.state, files={}, **more  # type: ignore[arg-type]
+        step=0,
+        settings=settings,
+        atoms=atoms,
+        state={},
+        random=rng.bit_generator.state,
+        files={},
+        **more,  # type: ignore[arg-type]
     )

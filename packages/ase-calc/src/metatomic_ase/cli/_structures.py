@@ -1,5 +1,7 @@
 """Structures and files: reading with readable errors, writing whole or not at all, and results that go with them."""
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -7,7 +9,7 @@ import ase
 import ase.io
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
-from metatomic_core._atomic_write import replaced_when_done
+
 from metatomic_core.cli._common import one_line
 from metatomic_core.cli._elements import symbols
 
@@ -28,11 +30,13 @@ def read_structures(path: str, file_format: Optional[str] = None, index: str = "
     if not Path(path).exists():
         raise FileNotFoundError(f"expected a file with structures, got '{path}', which does not exist")
     if file_format is not None and file_format not in ioformats:
-        raise ValueError(f"expected `--format` to be a format of ASE, got '{file_format}'; `ase info --formats` lists them")
+        raise ValueError(
+            f"expected `--format` to be a format of ASE, got '{file_format}'; `ase info --formats` lists them"
+        )
     try:
         structures = ase.io.read(path, index=index, format=file_format)
-    except Exception as error:  # noqa: BLE001  (the readers of ASE raise anything)
-        if isinstance(error, IndexError):
+    except Exception as error:
+        if isinstance(error, (IndexError, StopIteration)):
             raise ValueError(f"expected an index of a structure in '{path}', got '{index}'") from error
         reason = one_line(error)
         raise ValueError(f"expected structures that ASE reads, got '{path}': {reason}; try `--format`") from error
@@ -92,10 +96,11 @@ def write_structures(path: Path, structures: Sequence[ase.Atoms]) -> None:
     """Write structures, with their results where the format holds them; the file appears whole or not at all."""
     images = list(structures)
     name = output_format(path, len(images))
-    with replaced_when_done(path) as temporary:
-        # some writers of ASE add to what is there
-        temporary.unlink()
+    # under its own name, from which some writers of ASE tell the format
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".metatomic-") as folder:
+        temporary = Path(folder) / path.name
         ase.io.write(temporary, images if len(images) > 1 else images[0], format=name)
+        os.replace(temporary, path)
 
 
 def with_results(atoms: ase.Atoms, results: Dict[str, Any]) -> ase.Atoms:

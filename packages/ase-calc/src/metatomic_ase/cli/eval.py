@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 import click
+
 from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
 
 from ._common import calculator, model_options, structure_options

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 import click
 from click.core import ParameterSource
+
 from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
 
 from ._common import Quantity, calculator, model_options, structure_options
@@ -139,7 +140,9 @@ def _settings(options: Dict[str, Any], given: "set[str]") -> "Settings":
     ensemble, thermostat = options["ensemble"], options["thermostat"]
     for name in sorted(given & _ONLY_FOR.keys()):
         if ensemble not in _ONLY_FOR[name]:
-            raise click.UsageError(f"expected {_flag(name)} only with --ensemble {_or(_ONLY_FOR[name])}, got {ensemble}")
+            raise click.UsageError(
+                f"expected {_flag(name)} only with --ensemble {_or(_ONLY_FOR[name])}, got {ensemble}"
+            )
         if ensemble == "nvt" and thermostat not in _ONLY_FOR_THERMOSTAT.get(name, (thermostat,)):
             wanted = _or(_ONLY_FOR_THERMOSTAT[name])
             raise click.UsageError(f"expected {_flag(name)} only with --thermostat {wanted}, got {thermostat}")
@@ -169,7 +172,9 @@ def _files(options: Dict[str, Any], force: bool) -> Dict[str, Path]:
     for name, path in files.items():
         checked_output(path, force, "-o" if options.get(name) is None else _flag(name))
     if len({path.resolve() for path in files.values()}) < len(files):
-        raise ValueError(f"expected different files for trajectory, log and restart, got {[str(p) for p in files.values()]}")
+        raise ValueError(
+            f"expected different files for trajectory, log and restart, got {[str(p) for p in files.values()]}"
+        )
     return files
 
 
@@ -196,7 +201,9 @@ def _new(model: str, settings: "Settings", calc: "MetatomicCalculator", options:
     # copies of an atom must not all move alike
     if options["new_velocities"] or not has_velocities(atoms) or (repeats and max(repeats) > 1):
         if settings.temperature is None:
-            raise click.UsageError("expected --temperature for initial velocities, which the structure has not, got none")
+            raise click.UsageError(
+                "expected --temperature for initial velocities, which the structure has not, got none"
+            )
         set_velocities(atoms, settings.temperature, rng)
     return starting_point(
         atoms, settings, rng, total=options["steps"], every=_every(options), model_hash=file_hash(model)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import click
+
 from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
 
 from ._common import Quantity, StopOnSignal, calculator, model_options, structure_options
@@ -37,7 +38,9 @@ _LINE_EVERY = 20
     show_default=True,
     help="What of the cell to relax; shape is at constant volume.",
 )
-@click.option("--fmax", type=Quantity("eV/A", "0.01 eV/A"), default="0.01", show_default=True, help="Largest force left.")
+@click.option(
+    "--fmax", type=Quantity("eV/A", "0.01 eV/A"), default="0.01", show_default=True, help="Largest force left."
+)
 @click.option(
     "--pressure", type=Quantity("GPa", "1 bar", positive=False, needs_unit=True), help="Pressure: '1 bar', '2.5 GPa'."
 )
@@ -124,7 +127,9 @@ def _target(atoms: "ase.Atoms", cell: str, pressure: float) -> Any:
     from metatomic_ase._convert import has_stress
 
     if not has_stress(atoms):
-        raise ValueError(f"expected a periodic structure with a volume for `--cell {cell}`, got pbc {atoms.pbc.tolist()}")
+        raise ValueError(
+            f"expected a periodic structure with a volume for `--cell {cell}`, got pbc {atoms.pbc.tolist()}"
+        )
     fixed = [axis for axis in range(3) if not atoms.pbc[axis]]
     tilted = any(np.abs(np.delete(atoms.cell.array[axis], axis)).max() > 1e-10 for axis in fixed)
     if fixed and (tilted or cell != "full" or pressure):
@@ -149,6 +154,7 @@ def _minimize(
     """Run the optimizer; give whether it converged, the number of steps, and the largest force left."""
     import ase.optimize
     import numpy as np
+
     from metatomic_core.cli._common import console
 
     out = console(stderr=True)

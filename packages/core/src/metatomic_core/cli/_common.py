@@ -1,10 +1,11 @@
 """What commands share, in core and in adapters: options, checks of output files, and how text and data are printed."""
 
+import difflib
 import json
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, TextIO, Type, Union
+from typing import TYPE_CHECKING, Any, List, Optional, TextIO, Tuple, Type, Union
 
 import click
 
@@ -17,6 +18,21 @@ _FILE_WIDTH = 120
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing files.")
+
+
+class SuggestingGroup(click.Group):
+    """Group that names the nearest command for one that it does not have."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: List[str]
+    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
+        """Find the command to call."""
+        name, known = args[0], self.list_commands(ctx)
+        if not ctx.resilient_parsing and not name.startswith("-") and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{nearest[0]}'" if nearest else f"it has {', '.join(known)}"
+            raise click.UsageError(f"expected a command of {ctx.command_path}, got '{name}'; {hint}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 def one_line(error: BaseException) -> str:
@@ -83,7 +99,9 @@ def checked_output(path: Union[str, "os.PathLike[str]"], force: bool, option: st
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"expected a directory that can be written to for `{option}`, got '{path.parent}'")
     if path.exists() and not force:
-        raise ValueError(f"expected a new file for `{option}`, got '{path}', which exists; choose another or add --force")
+        raise ValueError(
+            f"expected a new file for `{option}`, got '{path}', which exists; choose another or add --force"
+        )
     return path
 
 
@@ -102,7 +120,13 @@ def columns(*headers: str, title: Optional[str] = None) -> "rich.table.Table":
     import rich.table
 
     table = rich.table.Table(
-        *headers, title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=bool(headers)
+        *headers,
+        title=title,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
+        show_header=bool(headers),
     )
     if not headers:
         table.add_column(style="bold", no_wrap=True)

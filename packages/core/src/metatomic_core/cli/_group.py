@@ -4,7 +4,6 @@ Commands are built in (`_BUILT_IN`) or come from installed packages, through ent
 ``metatomic.commands``, each a `click.Command`.  Listing them loads none of them.
 """
 
-import difflib
 import importlib
 import importlib.metadata
 import sys
@@ -13,7 +12,7 @@ from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 import click
 
-from ._common import one_line, print_warning
+from ._common import SuggestingGroup, one_line, print_warning
 
 ENTRY_POINT_GROUP = "metatomic.commands"
 # name: module, attribute, what it does
@@ -52,7 +51,7 @@ def _package(entry: importlib.metadata.EntryPoint) -> str:
     return entry.dist.name if entry.dist is not None else entry.module.partition(".")[0]
 
 
-class CommandGroup(click.Group):
+class CommandGroup(SuggestingGroup):
     """Group whose commands are loaded when they are called, and whose errors are one line on standard error."""
 
     def list_commands(self, ctx: click.Context) -> List[str]:
@@ -70,7 +69,7 @@ class CommandGroup(click.Group):
             return None
         try:
             command = entry.load()
-        except Exception as error:  # noqa: BLE001  (whatever breaks an adapter must only break its own commands)
+        except Exception as error:
             if ctx.find_root().params.get("debug"):
                 raise
             raise click.ClickException(
@@ -87,15 +86,11 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: List[str]
     ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
-        """Find the command to call; of an unknown one say which package has it, or which name is near."""
+        """Find the command to call; of one that is not installed say which package has it."""
         name = args[0]
-        if not ctx.resilient_parsing and not name.startswith("-") and name not in self.list_commands(ctx):
-            if name in _ADAPTERS:
-                package = _ADAPTERS[name][0]
-                raise click.ClickException(f"the command '{name}' is part of {package}; run `pip install {package}`")
-            nearest = difflib.get_close_matches(name, [*self.list_commands(ctx), *_ADAPTERS], n=1)
-            hint = f"; did you mean '{nearest[0]}'" if nearest else f"; it has {', '.join(self.list_commands(ctx))}"
-            raise click.UsageError(f"expected a command of metatomic, got '{name}'{hint}", ctx)
+        if not ctx.resilient_parsing and name in _ADAPTERS and name not in self.list_commands(ctx):
+            package = _ADAPTERS[name][0]
+            raise click.ClickException(f"the command '{name}' is part of {package}; run `pip install {package}`")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -176,7 +171,9 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.group(cls=CommandGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, envvar="METATOMIC_DEBUG", help="Show tracebacks of errors.  [METATOMIC_DEBUG=1]")
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show versions.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show versions."
+)
 def metatomic(debug: bool) -> None:
     """Machine-learned interatomic potentials: one model file, any simulation engine."""
     # `debug` is read from the context

@@ -1,0 +1,166 @@
+"""``metatomic export``: reference potentials, written to model files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
+
+import click
+
+from ._common import SuggestingGroup, checked_output, force_option
+from ._elements import symbols
+
+if TYPE_CHECKING:
+    from metatomic_core import AtomisticModel
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_EPILOG = """\b
+Examples:
+  metatomic export lj -o argon.pt
+  metatomic export sw -o silicon.pt
+  metatomic export eam --file Cu_zhou.eam.alloy -o copper.pt"""
+_LJ_EPILOG = """\b
+Examples:
+  metatomic export lj -o argon.pt
+  metatomic export lj -o neon.pt --species Ne --sigma 2.78 --epsilon 0.00312 --shift smooth
+  metatomic export lj -o mixture.pt --species Ar --species Kr --sigma Ar=3.405 --sigma Kr=3.65 \\
+      --epsilon Ar=0.01032 --epsilon Kr=0.01412 --cutoff 9"""
+_SW_EPILOG = """\b
+Examples:
+  metatomic export sw -o silicon.pt
+  metatomic export sw -o gan.pt --file GaN.sw
+  metatomic export sw -o other.pt --species Ge --parameter epsilon=1.93 --parameter sigma=2.181"""
+_EAM_EPILOG = """\b
+Examples:
+  metatomic export eam -o copper.pt
+  metatomic export eam -o copper.pt --file Cu_zhou.eam.alloy"""
+
+_COMMON_OPTIONS = (
+    click.option("-o", "--output", required=True, metavar="FILE", help="Model file to write, by habit .pt."),
+    click.option("--species", multiple=True, metavar="SYMBOL", help="Element; give it once for each."),
+    click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True),
+    force_option,
+)
+_UNIT_OPTIONS = (
+    click.option("--length-unit", default="angstrom", show_default=True, help="Of the model and its parameters."),
+    click.option("--energy-unit", default="eV", show_default=True, help="Of the model and its parameters."),
+)
+
+
+def _common_options(function: Function) -> Function:
+    for option in reversed(_COMMON_OPTIONS + _UNIT_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.group(cls=SuggestingGroup, epilog=_EPILOG)
+def export() -> None:
+    """Write a reference potential to a model file."""
+
+
+@export.command(epilog=_LJ_EPILOG)
+@click.option("--sigma", multiple=True, metavar="VALUE", help="Distance: a number, or Ar=3.4, or Ar-Kr=3.5.")
+@click.option("--epsilon", multiple=True, metavar="VALUE", help="Depth: a number, or Ar=0.01, or Ar-Kr=0.012.")
+@click.option("--cutoff", type=float, help="Cutoff radius.  [default: 2.5 times the largest sigma]")
+@click.option(
+    "--shift",
+    type=click.Choice(["none", "energy", "smooth"]),
+    default="none",
+    show_default=True,
+    help="At the cutoff: nothing, energy shifted to zero, or switched off smoothly.",
+)
+@click.option("--onset", type=float, help="Where --shift smooth begins.  [default: 0.66 times the cutoff]")
+@click.option(
+    "--mixing", type=click.Choice(["lorentz-berthelot", "geometric"]), default="lorentz-berthelot", show_default=True
+)
+@_common_options
+def lj(output: str, force: bool, sigma: Tuple[str, ...], epsilon: Tuple[str, ...], **options: Any) -> None:
+    """Lennard-Jones; of argon by default."""
+    path = checked_output(output, force)
+
+    from metatomic_core.potentials import lennard_jones
+
+    species = options.pop("species") or "Ar"
+    model = lennard_jones(
+        _list(species), sigma=_parameter("--sigma", sigma), epsilon=_parameter("--epsilon", epsilon), **options
+    )
+    _save(model, path)
+
+
+@export.command(epilog=_SW_EPILOG)
+@click.option("--file", metavar="FILE", help="Parameters in the format of LAMMPS (.sw).  [default: silicon]")
+@click.option("--parameter", multiple=True, metavar="NAME=VALUE", help="Parameter other than that of silicon.")
+@_common_options
+def sw(output: str, force: bool, file: Optional[str], parameter: Tuple[str, ...], **options: Any) -> None:
+    """Stillinger-Weber; of silicon by default."""
+    if file is not None and parameter:
+        raise click.UsageError("expected one of --file and --parameter, got both")
+    path = checked_output(output, force)
+
+    from metatomic_core.potentials import stillinger_weber
+
+    species = options.pop("species")
+    parameters = dict(_named("--parameter", text) for text in parameter)
+    model = stillinger_weber(file or parameters or None, species=_list(species) if species else None, **options)
+    _save(model, path)
+
+
+@export.command(epilog=_EAM_EPILOG)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Tables in a format of LAMMPS: setfl (eam/alloy, eam/fs), or funcfl, one for each element.  [default: copper]",
+)
+@_common_options
+def eam(output: str, force: bool, files: Tuple[str, ...], **options: Any) -> None:
+    """Embedded atom; copper of Sutton and Chen by default."""
+    path = checked_output(output, force)
+
+    from metatomic_core.potentials import embedded_atom
+
+    species = options.pop("species")
+    _save(embedded_atom(list(files) or None, species=_list(species) if species else None, **options), path)
+
+
+def _list(species: Union[str, Tuple[str, ...]]) -> List[str]:
+    """Give one or several elements as a list; commas and blanks separate them too."""
+    texts = [species] if isinstance(species, str) else species
+    return [symbol for text in texts for symbol in text.replace(",", " ").split()]
+
+
+def _parameter(option: str, texts: Tuple[str, ...]) -> Any:
+    """Give one number, or a mapping from elements and pairs of elements to numbers; None for nothing."""
+    if not texts:
+        return None
+    if len(texts) == 1 and "=" not in texts[0]:
+        return _number(option, texts[0], texts[0])
+    values: Dict[Union[str, Tuple[str, ...]], float] = {}
+    for text in texts:
+        name, value = _named(option, text)
+        members = tuple(name.split("-"))
+        values[members if len(members) > 1 else name] = value
+    return values
+
+
+def _named(option: str, text: str) -> Tuple[str, float]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise click.BadParameter(f"expected NAME=VALUE, got '{text}'", param_hint=f"'{option}'")
+    return name.strip(), _number(option, value, text)
+
+
+def _number(option: str, value: str, text: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"expected a number, got '{text}'", param_hint=f"'{option}'") from None
+
+
+def _save(model: "AtomisticModel", path: Path) -> None:
+    model.save(str(path))
+    capabilities = model.capabilities()
+    click.echo(
+        f"wrote {path}: {model.metadata().name or 'unnamed model'} (species {' '.join(symbols(capabilities.atomic_types))}, "
+        f"range {capabilities.interaction_range:g} {capabilities.length_unit}, {capabilities.dtype})"
+    )
