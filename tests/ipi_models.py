@@ -117,14 +117,14 @@ class ChargedOscillators(torch.nn.Module):
 
 OUTPUTS = {
     "energy": ModelOutput(unit="eV", sample_kind="atom"),
-    "energy/half": ModelOutput(unit="eV", sample_kind="atom"),
+    "energy/half": ModelOutput(unit="eV", sample_kind="atom", description="half of it"),
     "energy_ensemble": ModelOutput(unit="eV", sample_kind="atom"),
     "energy_uncertainty": ModelOutput(unit="eV", sample_kind="atom"),
     "charge": ModelOutput(unit="e", sample_kind="atom"),
     "dipole": ModelOutput(unit="e*angstrom", sample_kind="system"),
     "tests::spread": ModelOutput(unit="angstrom^2", sample_kind="system"),
     "non_conservative_force": ModelOutput(unit="eV/angstrom", sample_kind="atom"),
-    "non_conservative_force/soft": ModelOutput(unit="eV/angstrom", sample_kind="atom"),
+    "non_conservative_force/soft": ModelOutput(unit="eV/angstrom", sample_kind="atom", description="half of it"),
     "non_conservative_stress": ModelOutput(unit="eV/angstrom^3", sample_kind="system"),
 }
 

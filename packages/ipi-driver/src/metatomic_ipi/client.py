@@ -5,9 +5,11 @@ announces batches; POSDATA is a single structure, a batch, or a hint to look int
 along with POSDATA without asking for the status in between.
 """
 
+import sys
 import time
 from multiprocessing import resource_tracker, shared_memory
 from typing import Callable, Dict, List, Optional, Protocol, Sequence
+from unittest import mock
 
 import numpy as np
 
@@ -165,11 +167,9 @@ class Client:
         for kind, size in _SEGMENTS.items():
             name = self._connection.receive_text("the name of a shared memory segment", 255)
             try:
-                segment = shared_memory.SharedMemory(name=name)
+                segment = _attached(name)
             except (OSError, ValueError) as error:
                 raise ProtocolError(f"expected shared memory '{name}' of i-PI, got {error}") from error
-            # i-PI owns it: this process must not remove it at its end
-            resource_tracker.unregister(segment._name, "shared_memory")  # type: ignore[attr-defined]
             self._segments.append(segment)
             shape = (self._batch_size, size(self._n_atoms))
             if segment.size < 8 * shape[0] * shape[1]:
@@ -216,3 +216,11 @@ def _announced_batch(text: str) -> int:
                 raise ProtocolError(f"expected a number for batch_size from i-PI, got '{value.strip()}'")
             return int(value)
     return 1
+
+
+def _attached(name: str) -> shared_memory.SharedMemory:
+    """Attach to memory that i-PI owns, without the wish of Python to remove it at the end of this process."""
+    if sys.version_info >= (3, 13):
+        return shared_memory.SharedMemory(name=name, track=False)
+    with mock.patch.object(resource_tracker, "register"):
+        return shared_memory.SharedMemory(name=name)
