@@ -10,6 +10,7 @@ import os
 import runpy
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -91,8 +92,23 @@ def _main(argv, cwd, log):
         from metatomic_ipi.cli import main
 
         main()
-    sys.path.insert(0, str(Path(argv[0]).parent))
+    if Path(argv[0]).name == "i-pi":
+        _keep_final_state()
     runpy.run_path(argv[0], run_name="__main__")
+
+
+def _keep_final_state():
+    """Let i-PI save its last state in full: its own files have six to nine digits."""
+    from ipi.engine.simulation import Simulation
+
+    run = Simulation.run
+
+    def run_and_save(self):
+        run(self)
+        system = self.syslist[0]
+        np.savez("final.npz", q=system.beads.q, p=system.beads.p, h=system.cell.h)
+
+    Simulation.run = run_and_save
 
 
 class Process:
@@ -180,12 +196,27 @@ class Bench:
             return sum(not line.startswith("#") for line in (self.directory / "sim.out").read_text().splitlines())
         return 0
 
+    def record(self):
+        """Give all that `assert_same_run` compares."""
+        return *self.trajectory(), self.final()
+
     def trajectory(self):
         """Give properties and positions of the beads at all steps: shape (n_steps, n_columns), (n_beads, n_steps, n, 3)."""
-        beads = [
-            positions(path) for path in sorted(self.directory.glob("sim.pos_*.xyz"), key=lambda p: p.name)
-        ]
+        beads = [positions(path) for path in sorted(self.directory.glob("sim.pos_*.xyz"))]
         return np.loadtxt(self.directory / "sim.out", ndmin=2), np.array(beads)
+
+    def final(self):
+        """Give positions and momenta, shape (n_beads, 3 n), and cell at the end, to all digits."""
+        with np.load(self.directory / "final.npz") as arrays:
+            return dict(arrays)
+
+
+def assert_same_run(first, second, tolerance=1e-10):
+    """Compare what two benches give at all steps (to the digits of i-PI's files) and at the end (to all digits)."""
+    np.testing.assert_allclose(first[0], second[0], rtol=2e-8, atol=tolerance)
+    assert first[1].shape == second[1].shape
+    for name, values in first[2].items():
+        np.testing.assert_allclose(values, second[2][name], rtol=0, atol=tolerance)
 
 
 def positions(path):
@@ -194,6 +225,12 @@ def positions(path):
     for start in range(0, len(lines), n + 2):
         frames.append([[float(x) for x in line.split()[1:4]] for line in lines[start + 2 : start + 2 + n]])
     return np.array(frames)
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("localhost", 0))
+        return sock.getsockname()[1]
 
 
 def script(name):

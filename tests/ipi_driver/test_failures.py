@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ipi_cases import N_OSCILLATORS, oscillators, write_structure
 from ipi_models import Oscillators, exported
-from ipi_processes import Bench, ffdirect, ffsocket, write_input
+from ipi_processes import Bench, assert_same_run, ffdirect, ffsocket, write_input
 
 from metatomic_ipi.cli import pes_file
 
@@ -42,14 +42,12 @@ def undisturbed(models, tmp_path_factory):
             server = bench.ipi()
             bench.client(models / "oscillators.pt")
             assert server.wait() == 0
-            found[beads] = bench.trajectory()
+            found[beads] = bench.record()
     return found
 
 
 def assert_same(bench, undisturbed):
-    properties, positions = bench.trajectory()
-    np.testing.assert_allclose(properties, undisturbed[0], rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(positions, undisturbed[1], rtol=0, atol=1e-10)
+    assert_same_run(bench.record(), undisturbed)
 
 
 def test_client_waits_for_server(bench, models):

@@ -49,7 +49,7 @@ def ensemble_derivatives(ensemble: TensorMap, systems: List[System], name: str) 
     ValueError
         If the ensemble is not connected to the positions.
     """
-    values = ordered_by_label(ensemble, "system", [len(system) for system in systems], name, False)
+    values = ordered_by_label(ensemble, "system", [len(system) for system in systems], name, False, 0.0)
     if not values.requires_grad:
         raise ValueError(f"expected '{name}' to be connected to the positions, got values without gradient")
     leaves = [system.positions for system in systems] + [system.cell for system in systems]

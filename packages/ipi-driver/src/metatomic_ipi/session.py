@@ -100,7 +100,7 @@ def summary(client: Client, evaluator: Evaluator, total: float) -> Iterator[str]
     """Give lines that say what was done and where the time went."""
     n = evaluator.n_evaluated
     yield f"{n} structures in {client.n_requests} requests, {total:.1f} s"
-    if n == 0:
+    if client.n_requests == 0:
         return
     engine = evaluator.engine.seconds
     seconds = client.seconds
