@@ -28,6 +28,9 @@ TEST_TOOLS = ["pytest", "hypothesis"]
 # the tools that compile the C++ example (the compiler itself comes from the machine)
 EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"]}
 
+# tests of single packages that run once more where all packages are installed
+TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py"]
+
 
 def install(session: nox.Session, *requirements: str) -> None:
     """Install from the index, in the tested versions."""
@@ -87,11 +90,13 @@ def tests(session: nox.Session, package: str) -> None:
 
 @nox.session
 def together(session: nox.Session) -> None:
-    """Run all tests with all packages installed."""
-    extra = sorted({tool for tools in EXTRA_TEST_TOOLS.values() for tool in tools})
-    install_packages(session, PACKAGES, *TEST_TOOLS, *extra)
+    """Check that all packages live in one environment: the tests that the packages' own sessions do not run."""
+    install_packages(session, PACKAGES, *TEST_TOOLS)
     session.run("python", "-m", "pip", "check")
-    run_pytest(session)
+    own = {f"tests/{folder.replace('-', '_')}" for folder in PACKAGES}
+    shared = sorted(path.parent.as_posix() for path in ROOT.glob("tests/*/test_*.py"))
+    folders = {Path(path).relative_to(ROOT).as_posix() for path in shared} - own - {"tests/gpu"}
+    run_pytest(session, *sorted(folders), *TOGETHER)
 
 
 @nox.session(default=False)

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
+
 from metatomic_ase import MetatomicCalculator
 from metatomic_core import ModelOutput
 from metatomic_core._torchscript import unoptimized

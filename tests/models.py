@@ -134,6 +134,7 @@ class TwoLists(torch.nn.Module):
             results[name] = per_atom_map(values, systems, output.sample_kind, selected_atoms, "energy")
         return results
 
+    @torch.jit.export
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(self.short, False, True, "pairs")]
 

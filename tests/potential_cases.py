@@ -107,7 +107,9 @@ def close_pair(model, distance, n_pairs):
 
 
 def write_table(values):
-    return "\n".join(" ".join(f"{value:.17e}" for value in row) for row in np.array_split(values, max(len(values) // 5, 1)))
+    return "\n".join(
+        " ".join(f"{value:.17e}" for value in row) for row in np.array_split(values, max(len(values) // 5, 1))
+    )
 
 
 def setfl(elements, grids, embedding, density, pair, finnis_sinclair=False):

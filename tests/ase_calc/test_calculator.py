@@ -176,7 +176,8 @@ def test_file_model_object_and_loaded_model_agree_to_the_last_bit(tmp_path):
     path = tmp_path / "model.pt"
     model.save(str(path))
     atoms = ATOMS["triclinic"]
-    forces = [MetatomicCalculator(m).get_property("forces", atoms) for m in (path, str(path), load_atomistic_model(path))]
+    models_ = (path, str(path), load_atomistic_model(path))
+    forces = [MetatomicCalculator(m).get_property("forces", atoms) for m in models_]
     np.testing.assert_array_equal(forces[0], forces[1])
     np.testing.assert_array_equal(forces[0], forces[2])
     np.testing.assert_allclose(forces[0], MetatomicCalculator(model).get_property("forces", atoms), atol=1e-14)

@@ -66,14 +66,17 @@ def test_variants_choose_outputs_and_defect_old_spelling_is_accepted():
     plain = MetatomicCalculator(rich_model()).get_property("forces", atoms)
     doubled = MetatomicCalculator(rich_model(), variants={"energy": "doubled"}).get_property("forces", atoms)
     np.testing.assert_allclose(doubled, 2 * plain)
-    model = direct_model(**{"non_conservative_force/pbe": ModelOutput(unit="eV/angstrom", sample_kind="atom", description="PBE")})
+    variant = ModelOutput(unit="eV/angstrom", sample_kind="atom", description="PBE")
+    model = direct_model(**{"non_conservative_force/pbe": variant})
     for name in ("non_conservative_forces", "non_conservative_force"):
         calculator = MetatomicCalculator(model, non_conservative=True, variants={name: "pbe"})
         assert calculator.get_property("forces", atoms)[-1, 0] == pytest.approx(2.5)
 
 
 def test_unknown_variants_are_refused_with_what_there_is():
-    with pytest.raises(ValueError, match=r"expected a variant of 'energy', got 'pbe'; it has .*'doubled' \(twice the energy\)"):
+    with pytest.raises(
+        ValueError, match=r"expected a variant of 'energy', got 'pbe'; it has .*'doubled' \(twice the en"
+    ):
         MetatomicCalculator(rich_model(), variants={"energy": "pbe"})
     with pytest.raises(ValueError, match="expected `variants` of outputs that the model has"):
         MetatomicCalculator(rich_model(), variants={"dipole": "pbe"})
@@ -151,7 +154,7 @@ def test_missing_inputs_are_named():
     atoms.calc = MetatomicCalculator(models.wrap(FromAtoms(), {"energy": ModelOutput(unit="eV")}))
     with pytest.raises(ValueError, match=r"expected 'weight' in `atoms.arrays`, which the model requests"):
         atoms.get_potential_energy()
-    with pytest.raises(ValueError, match="expected a model whose inputs ASE can provide, got one that requests 'tests::field'"):
+    with pytest.raises(ValueError, match="inputs ASE can provide, got one that requests 'tests::field'"):
         MetatomicCalculator(models.wrap(models.WithInputs()))
 
 
@@ -211,7 +214,7 @@ def test_arguments_survive_as_json(tmp_path):
     again = MetatomicCalculator.fromdict(json.loads(json.dumps(calculator.todict())))
     atoms = ATOMS["slab"]
     assert again.get_property("energy", atoms) == calculator.get_property("energy", atoms)
-    with pytest.raises(RuntimeError, match="expected a calculator with the path of a model file"):
+    with pytest.raises(RuntimeError, match="expected a calculator with the path of a model, got"):
         MetatomicCalculator(rich_model()).todict()
 
 
@@ -225,7 +228,7 @@ def test_arguments_survive_as_json(tmp_path):
         ({"non_conservative": "force"}, ValueError, "got 'force'; did you mean 'forces'"),
         ({"non_conservative": True}, ValueError, "expected an output of the model, .* got 'non_conservative_force'"),
         ({"neighbor_skin": -1.0}, ValueError, "expected `neighbor_skin` to be zero or more, got -1.0"),
-        ({"additional_outputs": {"energy": "eV"}}, TypeError, "expected `additional_outputs` to be ModelOutput, got str"),
+        ({"additional_outputs": {"energy": "eV"}}, TypeError, "expected `additional_outputs` to be ModelOutput"),
         ({"additional_outputs": {"dipole": ModelOutput()}}, ValueError, "expected an output of the model"),
         ({"cutoff": 3}, TypeError, "cutoff"),
     ],
@@ -242,5 +245,5 @@ def test_unknown_types_and_nan_are_refused():
     nan = ase.Atoms("H2", [[0, 0, 0], [0, 0, np.nan]])
     with pytest.raises(ValueError, match="expected finite positions and cell, got nan"):
         calculator.get_property("energy", nan)
-    with pytest.raises(TypeError, match="expected `atoms` to be ase.Atoms"):
+    with pytest.raises(TypeError, match=r"expected `atoms` to be ase\.Atoms"):
         calculator.compute_energy("H2")

@@ -8,7 +8,7 @@ import torch
 from command_line import fail, succeed
 
 from metatomic_core import ModelOutput, load_atomistic_model
-from metatomic_core.cli._elements import SYMBOLS, symbols
+from metatomic_core._elements import SYMBOLS, symbols
 from metatomic_core.potentials import lennard_jones
 
 

@@ -16,7 +16,14 @@ import vesin_torch
 from metatensor.torch import Labels, TensorMap
 from models import as_map, system_samples, wrap
 
-from metatomic_core import ModelOutput, System, extensions, load_atomistic_model, load_model_extensions
+from metatomic_core import (
+    ModelOutput,
+    System,
+    _extension_discovery,
+    extensions,
+    load_atomistic_model,
+    load_model_extensions,
+)
 from metatomic_core._extension_discovery import is_registered, libraries_of
 from metatomic_core._shared_libraries import (
     dependencies_of,
@@ -206,6 +213,27 @@ def test_libraries_of_operator_and_class():
         "libmetatensor_torch.so": ["metatensor.TensorMap", "metatensor::load"],
         "libvesin_torch.so": ["vesin._NeighborList"],
     }
+
+
+@pytest.mark.parametrize(
+    ("other_name", "other_content", "chosen"),
+    [
+        # texts that only contain the name of the class
+        ("a.so", b"\0ns\0MyClass\0", "libns.so"),
+        ("z_ns.so", b"\0ns\0MyClassic\0", "libns.so"),
+        # a library that knows of another one's class, as one that depends on it does
+        ("other.so", b"\0ns\0Class\0", "libns.so"),
+        ("z_other.so", b"\0ns\0Class\0", "libns.so"),
+        ("ns_without.so", b"\0ns\0", "libns.so"),
+    ],
+)
+def test_libraries_of_name_that_several_hold(monkeypatch, tmp_path, other_name, other_content, chosen):
+    (tmp_path / "libns.so").write_bytes(b"\x7fELF\0ns\0Class\0op(Tensor x) -> Tensor\0")
+    (tmp_path / other_name).write_bytes(other_content)
+    paths = [tmp_path / other_name, tmp_path / "libns.so"]
+    monkeypatch.setattr(_extension_discovery, "loaded_extensions", lambda: paths)
+    assert libraries_of(["ns.Class"]) == {tmp_path / chosen: ["ns.Class"]}
+    assert libraries_of(["ns::op"]) == {tmp_path / chosen: ["ns::op"]}
 
 
 def test_is_registered_for_classes_and_operators():

@@ -244,6 +244,7 @@ def test_capabilities_of_the_caller_are_kept():
 
 def test_model_describes_itself_to_engines_without_our_classes():
     """What C++ programs ask: plain numbers and strings."""
+
     model = wrap(TwoLists(), {**ENERGY, "features": ModelOutput(sample_kind="system")}, interaction_range=8.0)
     for each in (model, through_file(model).script):
         assert each.dtype() == "float64"

@@ -25,7 +25,7 @@ class Returns(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         wrong = self.wrong
         name = "energy"
-        for requested in outputs.keys():  # noqa: SIM118
+        for requested in outputs.keys():
             name = requested
         samples = system_samples(systems)
         if outputs[name].sample_kind == "atom":
@@ -57,7 +57,7 @@ class Returns(torch.nn.Module):
         block = TensorBlock(values, Labels(names, labels), components, properties)
         results = {name: TensorMap(keys, [block])}
         if wrong == "more outputs":
-            results["energy/b"] = TensorMap(keys, [block])
+            results["energy/b"] = results[name].copy()
         elif wrong == "no outputs":
             results.pop(name)
         return results
@@ -76,7 +76,7 @@ def system_of(n_atoms=3):
 
 
 def with_lists(system, pairs, vectors=None):
-    pairs = torch.tensor(pairs).reshape(-1, 5)
+    pairs = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 5)
     if vectors is None:
         vectors = system.positions[pairs[:, 1]] - system.positions[pairs[:, 0]] + pairs[:, 2:] * 9.0
     xyz = Labels(["xyz"], torch.arange(3).reshape(3, 1))

@@ -318,7 +318,7 @@ def test_optimizing_executor_gives_the_same(module, tmp_path):
     if module is WithInputs:
         del request["atomic_virials"]
     del request["stress"]
-    for call, names in enumerate(batches + batches[::-1]):
+    for call, names in enumerate([*batches, batches[1]]):
         units = {"masses": ["u", "kg", "electron_mass"][call % 3]} if module is WithInputs else {}
         inputs = {}
         if module is WithInputs:

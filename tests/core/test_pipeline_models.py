@@ -240,8 +240,8 @@ def test_stress_is_refused_for_slab_without_third_vector(loaded):
 
 
 def test_open_direction_changes_only_the_volume(loaded):
-    """A cell vector along a non-periodic direction has no effect on energy, forces and virial."""
-    engine = make_engine(loaded["TwoLists"])
+    """A cell vector along a non-periodic direction is hidden from models, also from those that use the cell."""
+    engine = make_engine(loaded["FieldAndVolume"])
     slab = STRUCTURES["slab"]
     other = dataclasses.replace(slab, cell=np.vstack([slab.cell[:2], [0.5, 0.1, 40.0]]))
     results = ["energy", "forces", "virial"]

@@ -20,8 +20,12 @@ from potential_cases import (
 from metatomic_core import System, load_atomistic_model
 from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_weber
 
-LJ_PAIR = {"sigma": {"Ar": 3.4, "Kr": 3.65}, "epsilon": {"Ar": 0.0103, "Kr": 0.014, ("Kr", "Ar"): 0.013}}
 RESULTS = ["energy", "atomic_energies", "forces", "virial"]
+
+
+def make_lj_pair(folder, shift, **options):
+    sigma, epsilon = {"Ar": 3.4, "Kr": 3.65}, {"Ar": 0.0103, "Kr": 0.014, ("Kr", "Ar"): 0.013}
+    return lennard_jones(["Ar", "Kr"], sigma, epsilon, shift=shift, **options)
 
 
 def make_sw(folder, **options):
@@ -33,8 +37,8 @@ def make_sw(folder, **options):
 # species, spacing of atoms, and how to make the model in a folder
 POTENTIALS = {
     "lj": ([18], 3.6, lambda folder, **options: lennard_jones(**options)),
-    "lj-shifted": ([36, 18], 3.6, lambda folder, **options: lennard_jones(["Ar", "Kr"], shift="energy", **LJ_PAIR, **options)),
-    "lj-smooth": ([36, 18], 3.6, lambda folder, **options: lennard_jones(["Ar", "Kr"], shift="smooth", **LJ_PAIR, **options)),
+    "lj-shifted": ([36, 18], 3.6, lambda folder, **options: make_lj_pair(folder, "energy", **options)),
+    "lj-smooth": ([36, 18], 3.6, lambda folder, **options: make_lj_pair(folder, "smooth", **options)),
     "sw": ([14], 2.5, lambda folder, **options: stillinger_weber(**options)),
     "sw-two": ([7, 31], 2.3, make_sw),
     "sutton-chen": ([29], 2.5, lambda folder, **options: embedded_atom(**options)),
@@ -121,7 +125,9 @@ def test_selected_atoms_give_their_energy_and_its_derivatives(name, models):
     everything = engine.evaluate(batch, ["atomic_energies"])
     atoms = everything.atomic_energies
     result = engine.evaluate(batch, ["energy", "atomic_energies", "forces"], selected_atoms=selected)
-    np.testing.assert_allclose(result.energy, [atoms[5] + atoms[2], atoms[8 + 3] + atoms[8], 0.0], rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(
+        result.energy, [atoms[5] + atoms[2], atoms[8 + 3] + atoms[8], 0.0], rtol=1e-13, atol=1e-15
+    )
     expected = np.zeros_like(atoms)
     expected[[11, 5, 8, 2]] = atoms[[11, 5, 8, 2]]
     np.testing.assert_allclose(result.atomic_energies, expected, rtol=1e-13)

@@ -89,7 +89,10 @@ def test_tiny_distance_overflows():
         (("Kr", None, 1.0), "expected `sigma` for Kr, got None; only argon has defaults"),
         (("Kr", 3.6), "expected `epsilon` for Kr, got None"),
         ((["Ar", "Kr"], {"Ar": 3.4}, 1.0), "expected `sigma` of 'Kr', got none"),
-        (("Ar", {"Ar": 3.4, "Kr": 3.6}, 1.0), "expected `sigma` of species of this model, or pairs of them, got .*'Kr'"),
+        (
+            ("Ar", {"Ar": 3.4, "Kr": 3.6}, 1.0),
+            "expected `sigma` of species of this model, or pairs of them, got .*'Kr'",
+        ),
         (("Ar", {"Ar": 3.4, 18: 3.6}, 1.0), "expected `sigma` of each pair once, got that of 18 twice"),
         (("Ar", {("Ar", "Ar", "Ar"): 3.4}, 1.0), "expected `sigma` of species of this model, or pairs"),
     ],

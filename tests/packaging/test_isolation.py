@@ -42,9 +42,7 @@ def project(folder):
 
 def run_python(code):
     """Run code in a fresh process; give its standard error if it fails, else nothing."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     return done.stderr if done.returncode else ""
 
 

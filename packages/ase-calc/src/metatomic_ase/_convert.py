@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple
 
 import ase
 import numpy as np
+
 from metatomic_core import ModelOutput
 from metatomic_core.engine import Structure
 from metatomic_core.quantities import canonical_name
@@ -24,7 +25,8 @@ class _Source(NamedTuple):
 
 
 def _spin_multiplicity(atoms: ase.Atoms) -> float:
-    return float(atoms.info.get("spin_multiplicity", atoms.info.get("spin", 1)))
+    multiplicity: Any = atoms.info.get("spin_multiplicity", atoms.info.get("spin", 1))
+    return float(multiplicity)
 
 
 # by name and kind of samples
@@ -75,7 +77,8 @@ def _input(atoms: ase.Atoms, name: str, output: ModelOutput) -> np.ndarray:
         if name.startswith(prefix):
             key = name[len(prefix) :]
             if output.sample_kind != kind:
-                raise ValueError(f"expected input '{name}' per {kind}, got a model that wants it per {output.sample_kind}")
+                got = output.sample_kind
+                raise ValueError(f"expected input '{name}' per {kind}, got a model that wants it per {got}")
             if key not in container:
                 where = "atoms.arrays" if kind == "atom" else "atoms.info"
                 raise ValueError(f"expected '{key}' in `{where}`, which the model requests, got {sorted(container)}")

@@ -11,6 +11,7 @@ import ase
 import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from metatensor.torch import Labels, TensorMap
+
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
 from metatomic_core.engine import Engine, Evaluation, Model
 
@@ -166,8 +167,17 @@ class MetatomicCalculator(Calculator):
         """Give the capabilities of the model."""
         return self._engine.capabilities
 
-    def todict(self) -> Dict[str, Any]:
+    def forget_neighbors(self) -> None:
+        """Drop the neighbor lists that are kept between calls, so that the next one depends on nothing before it."""
+        self._engine.forget_neighbors()
+
+    def todict(self, skip_default: bool = False) -> Dict[str, Any]:
         """Give the arguments of this calculator as plain data, for models from files.
+
+        Parameters
+        ----------
+        skip_default
+            Taken for the sake of ASE; all arguments are always given.
 
         Raises
         ------
@@ -175,7 +185,7 @@ class MetatomicCalculator(Calculator):
             If the model is not from a file.
         """
         if self._arguments["model"] is None:
-            raise RuntimeError("expected a calculator with the path of a model file, got one with a model; save it first")
+            raise RuntimeError("expected a calculator with the path of a model, got one with a model; save it first")
         return dict(self._arguments)
 
     @classmethod
@@ -188,7 +198,8 @@ class MetatomicCalculator(Calculator):
         changes = super().check_state(atoms, tol)
         if not changes and self._model_inputs:
             inputs = structure_from_atoms(atoms, self._model_inputs).inputs
-            changes = [name for name, values in inputs.items() if not np.array_equal(values, self._last_inputs.get(name))]
+            last = self._last_inputs
+            changes = [k for k, values in inputs.items() if k not in last or not np.array_equal(values, last[k])]
         return changes
 
     def calculate(
@@ -336,7 +347,9 @@ class MetatomicCalculator(Calculator):
         results = ["energy"]
         if per_atom:
             if not self._engine.can_give("atomic_energies"):
-                raise PropertyNotImplementedError("expected a model with energies per atom for `per_atom`, got another one")
+                raise PropertyNotImplementedError(
+                    "expected a model with energies per atom for `per_atom`, got another one"
+                )
             results.append("atomic_energies")
         if compute_forces_and_stresses:
             results += ["forces"] if self._direct_stress else ["forces", "virial"]
@@ -358,7 +371,7 @@ class MetatomicCalculator(Calculator):
 
     def _batch_results(self, evaluation: Evaluation, all_atoms: Sequence[ase.Atoms]) -> Dict[str, List[Any]]:
         n_structures = range(len(all_atoms))
-        computed: Dict[str, List[Any]] = {"energy": [float(evaluation.energy[i]) for i in n_structures]}  # type: ignore[index]
+        computed: Dict[str, List[Any]] = {"energy": evaluation.energy.tolist()}  # type: ignore[union-attr]
         if evaluation.atomic_energies is not None:
             computed["energies"] = [evaluation.atomic_energies[evaluation.atoms(i)] for i in n_structures]
         if evaluation.forces is not None:

@@ -79,19 +79,27 @@ def scaled_tensor(tensor: TensorMap, factor: float, length_factor: float, unit: 
     return new_tensor
 
 
+def _detached_block(block: TensorBlock) -> TensorBlock:
+    return TensorBlock(block.values.detach(), block.samples, block.components, block.properties)
+
+
 def detached(tensor: TensorMap) -> TensorMap:
-    """Give an output without its autograd graph, for engines that keep it; outputs of `evaluate` have no gradients."""
+    """Give an output, explicit gradients included, without its autograd graph, for engines that keep it."""
     blocks: List[TensorBlock] = []
     for block in tensor.blocks():
-        blocks.append(TensorBlock(block.values.detach(), block.samples, block.components, block.properties))
+        new_block = _detached_block(block)
+        for parameter in block.gradients_list():
+            new_block.add_gradient(parameter, _detached_block(block.gradient(parameter)))
+        blocks.append(new_block)
     new_tensor = TensorMap(tensor.keys, blocks)
     for key, value in tensor.info().items():
         new_tensor.set_info(key, value)
     return new_tensor
 
 
-def input_factor(tensor: TensorMap, requested: ModelOutput, name: str, table: Dict[str, List[float]],
-                 cache: Dict[str, float]) -> float:
+def input_factor(
+    tensor: TensorMap, requested: ModelOutput, name: str, table: Dict[str, List[float]], cache: Dict[str, float]
+) -> float:
     """Give the factor from the unit that data carries to the one that the model wants."""
     unit: Optional[str] = tensor.get_info("unit")
     if unit is None:

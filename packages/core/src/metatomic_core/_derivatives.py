@@ -4,7 +4,7 @@ Scripted code, saved in every model file.  Signs: forces = -dE/dr; virial = -dE/
 r @ (1 + strain), so that dE/dstrain = r^T dE/dr + cell^T dE/dcell; stress = dE/dstrain / |det cell|.
 """
 
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Tuple
 
 import torch
 
@@ -40,22 +40,28 @@ def energy_gradients(
     """
     positions = [system.positions for system in systems]
     cells = [system.cell for system in systems]
-    leaves = positions + cells
-    if with_vectors:
-        leaves = leaves + vectors
-    found: List[Optional[torch.Tensor]] = []
-    if energies.requires_grad:
-        for gradient in torch.autograd.grad([energies.sum()], leaves, allow_unused=True):
-            found.append(gradient)
-    else:
+    with_cells = cells[0].requires_grad
+    leaves = positions + vectors if with_vectors else positions
+    if with_cells:
+        leaves = leaves + cells
+    gradients = _gradients(energies, leaves, vectors)
+    n = len(systems)
+    dcells = torch.stack(gradients[len(leaves) - n :]) if with_cells else torch.zeros_like(torch.stack(cells))
+    n_vectors = len(vectors) if with_vectors else 0
+    return torch.cat(gradients[:n]), dcells, gradients[n : n + n_vectors]
+
+
+def _gradients(energies: torch.Tensor, leaves: List[torch.Tensor], vectors: List[torch.Tensor]) -> List[torch.Tensor]:
+    """Give the gradient with respect to each leaf, zero for those that the energy does not depend on."""
+    if not energies.requires_grad:
         for vector in vectors:
             if vector.size(0) > 0:
                 raise ValueError(
                     "expected an energy that is connected to the positions, got one without gradient; does the model "
                     "detach its inputs, or run under torch.no_grad"
                 )
-        for _ in range(len(leaves)):
-            found.append(None)
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    found = torch.autograd.grad([energies.sum()], leaves, allow_unused=True)
     gradients: List[torch.Tensor] = []
     for i in range(len(leaves)):
         gradient = found[i]
@@ -63,8 +69,7 @@ def energy_gradients(
             gradients.append(torch.zeros_like(leaves[i]))
         else:
             gradients.append(gradient)
-    n = len(systems)
-    return torch.cat(gradients[:n]), torch.stack(gradients[n : 2 * n]), gradients[2 * n :]
+    return gradients
 
 
 def virials(systems: List[System], dpositions: torch.Tensor, dcells: torch.Tensor) -> torch.Tensor:
@@ -85,7 +90,10 @@ def virials(systems: List[System], dpositions: torch.Tensor, dcells: torch.Tenso
 
 
 def atomic_virials(
-    systems: List[System], vectors: List[torch.Tensor], dvectors: List[torch.Tensor], dpositions: torch.Tensor,
+    systems: List[System],
+    vectors: List[torch.Tensor],
+    dvectors: List[torch.Tensor],
+    dpositions: torch.Tensor,
     total: torch.Tensor,
 ) -> torch.Tensor:
     """Give virials per atom, half of each pair to each of its atoms; they add up to the virial.
@@ -125,7 +133,7 @@ def atomic_virials(
             second = samples[:, 1].to(torch.int64).contiguous()
             vector = vectors[i * n_lists + k].detach().to(torch.float64)
             gradient = dvectors[i * n_lists + k].to(torch.float64)
-            # shape (n_pairs, 3, 1) @ (n_pairs, 1, 3)
+            # outer products, one for each pair
             half = (-0.5 * (vector @ gradient.transpose(1, 2))).reshape(-1, 9)
             virial = virial.index_add(0, first, half).index_add(0, second, half)
             pull = gradient[:, :, 0]
@@ -173,7 +181,7 @@ def volumes(structures: List[Dict[str, torch.Tensor]]) -> torch.Tensor:
         volume = torch.linalg.det(cell).abs()
         if not bool(structures[i]["pbc"].any()) or bool(volume == 0):
             raise ValueError(
-                f"expected a periodic structure with three cell vectors for 'stress', got another one in structure {i}; "
+                f"expected a periodic structure with three cell vectors for 'stress', got another in structure {i}; "
                 "ask for 'virial'"
             )
         result.append(volume)

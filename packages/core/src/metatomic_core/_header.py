@@ -95,7 +95,8 @@ class ModelHeader:
                 format_version=int(content["format_version"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"expected a complete header in a model file, got {type(error).__name__}: {error}") from error
+            what = f"{type(error).__name__}: {error}"
+            raise ValueError(f"expected a complete header in a model file, got {what}") from error
 
 
 def _output_to_dict(output: ModelOutput) -> Dict[str, Any]:

@@ -41,8 +41,9 @@ def check_model_capabilities(
                 f"neighbor list with cutoff {options.cutoff} from {', '.join(options.requestors())}"
             )
     if capabilities.length_unit == "":
-        warnings.warn("expected a `length_unit` of the capabilities, got none; lengths will not be converted",
-                      stacklevel=3)
+        warnings.warn(
+            "expected a `length_unit` of the capabilities, got none; lengths will not be converted", stacklevel=3
+        )
     _check_inputs(inputs)
 
 

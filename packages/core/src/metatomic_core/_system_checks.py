@@ -36,14 +36,8 @@ def check_types(types: torch.Tensor) -> torch.Tensor:
     if types.is_floating_point() or types.is_complex() or types.dtype == torch.bool:
         raise ValueError(f"expected `types` to be integers, got {types.dtype}")
     converted = types.to(torch.int32)
-    if (
-        types.dtype == torch.int64
-        and _has_values(types)
-        and not torch.equal(converted.to(types.dtype), types)
-    ):
-        raise ValueError(
-            f"expected `types` to fit in 32-bit integers, got values up to {int(types.abs().max())}"
-        )
+    if types.dtype == torch.int64 and _has_values(types) and not torch.equal(converted.to(types.dtype), types):
+        raise ValueError(f"expected `types` to fit in 32-bit integers, got values up to {int(types.abs().max())}")
     return converted
 
 
@@ -52,13 +46,9 @@ def check_positions(positions: torch.Tensor, types: torch.Tensor) -> None:
     _check_tensor("positions", positions)
     expected = (types.size(0), 3)
     if tuple(positions.shape) != expected:
-        raise ValueError(
-            f"expected `positions` to have the shape {expected}, got {tuple(positions.shape)}"
-        )
+        raise ValueError(f"expected `positions` to have the shape {expected}, got {tuple(positions.shape)}")
     if not positions.is_floating_point():
-        raise ValueError(
-            f"expected `positions` to be floating point numbers, got {positions.dtype}"
-        )
+        raise ValueError(f"expected `positions` to be floating point numbers, got {positions.dtype}")
     _check_device("positions", positions, types)
     _check_finite("positions", positions)
 
@@ -69,9 +59,7 @@ def check_cell(cell: torch.Tensor, positions: torch.Tensor) -> None:
     if tuple(cell.shape) != (3, 3):
         raise ValueError(f"expected `cell` to have the shape (3, 3), got {tuple(cell.shape)}")
     if cell.dtype != positions.dtype:
-        raise ValueError(
-            f"expected `cell` to have the dtype of `positions`, {positions.dtype}, got {cell.dtype}"
-        )
+        raise ValueError(f"expected `cell` to have the dtype of `positions`, {positions.dtype}, got {cell.dtype}")
     _check_device("cell", cell, positions)
     _check_finite("cell", cell)
 
@@ -104,17 +92,13 @@ def check_periodicity(cell: torch.Tensor, pbc: torch.Tensor) -> None:
         )
     directions = cell64[periodic] / lengths[periodic, None]
     if len(directions) > 1 and float(torch.linalg.det(directions @ directions.T)) < _SINGULAR**2:
-        raise ValueError(
-            f"expected independent `cell` vectors, got the singular cell {cell64.tolist()}"
-        )
+        raise ValueError(f"expected independent `cell` vectors, got the singular cell {cell64.tolist()}")
 
 
 def check_new_tensor(name: str, new: torch.Tensor, old: torch.Tensor) -> None:
     """Check that a replacement has the shape, dtype and device of what it replaces."""
     if new.shape != old.shape:
-        raise ValueError(
-            f"expected new `{name}` to have the shape {tuple(old.shape)}, got {tuple(new.shape)}"
-        )
+        raise ValueError(f"expected new `{name}` to have the shape {tuple(old.shape)}, got {tuple(new.shape)}")
     if new.dtype != old.dtype:
         raise ValueError(f"expected new `{name}` to have the dtype {old.dtype}, got {new.dtype}")
     _check_device(f"new {name}", new, old)
@@ -122,9 +106,7 @@ def check_new_tensor(name: str, new: torch.Tensor, old: torch.Tensor) -> None:
 
 def _check_device(name: str, value: torch.Tensor, reference: torch.Tensor) -> None:
     if value.device != reference.device:
-        raise ValueError(
-            f"expected `{name}` on the device of the system, {reference.device}, got {value.device}"
-        )
+        raise ValueError(f"expected `{name}` on the device of the system, {reference.device}, got {value.device}")
 
 
 def _check_finite(name: str, value: torch.Tensor) -> None:
@@ -144,28 +126,18 @@ def check_neighbor_metadata(neighbors: TensorBlock) -> None:
         )
     components = [(list(c.names), c.values.flatten().tolist()) for c in neighbors.components]
     if components != [(["xyz"], [0, 1, 2])]:
-        raise ValueError(
-            f"expected `neighbors` to have the component xyz = [0, 1, 2], got {components}"
-        )
+        raise ValueError(f"expected `neighbors` to have the component xyz = [0, 1, 2], got {components}")
     properties = (list(neighbors.properties.names), neighbors.properties.values.flatten().tolist())
     if properties != (["distance"], [0]):
-        raise ValueError(
-            f"expected `neighbors` to have the property distance = [0], got {properties}"
-        )
+        raise ValueError(f"expected `neighbors` to have the property distance = [0], got {properties}")
     if len(neighbors.gradients_list()) != 0:
-        raise ValueError(
-            f"expected `neighbors` without gradients, got {neighbors.gradients_list()}"
-        )
+        raise ValueError(f"expected `neighbors` without gradients, got {neighbors.gradients_list()}")
 
 
-def check_neighbors(
-    system: "System", options: "NeighborListOptions", neighbors: TensorBlock
-) -> None:
+def check_neighbors(system: "System", options: "NeighborListOptions", neighbors: TensorBlock) -> None:
     """Check a neighbor list before it is added to a system."""
     if type(options).__name__ != "NeighborListOptions":
-        raise TypeError(
-            f"expected `options` to be NeighborListOptions, got {type(options).__name__}"
-        )
+        raise TypeError(f"expected `options` to be NeighborListOptions, got {type(options).__name__}")
     if not hasattr(neighbors, "samples"):
         raise TypeError(f"expected `neighbors` to be a TensorBlock, got {type(neighbors).__name__}")
     _check_same_kind("neighbors", neighbors.values, system.positions)
@@ -180,9 +152,7 @@ def check_neighbors(
 
 def _check_same_kind(name: str, values: torch.Tensor, positions: torch.Tensor) -> None:
     if values.dtype != positions.dtype:
-        raise ValueError(
-            f"expected `{name}` to have the dtype of the system, {positions.dtype}, got {values.dtype}"
-        )
+        raise ValueError(f"expected `{name}` to have the dtype of the system, {positions.dtype}, got {values.dtype}")
     _check_device(name, values, positions)
 
 
@@ -190,9 +160,7 @@ def check_data(system: "System", name: str, tensor: TensorMap) -> None:
     """Check custom data before it is added to a system."""
     check_type("name", name, str, "a string")
     if name.lower() in _FORBIDDEN_DATA:
-        raise ValueError(
-            f"expected `name` to be other than the attributes of a system, got '{name}'"
-        )
+        raise ValueError(f"expected `name` to be other than the attributes of a system, got '{name}'")
     check_quantity_name(name, "data")
     if not hasattr(tensor, "keys"):
         raise TypeError(f"expected `tensor` to be a TensorMap, got {type(tensor).__name__}")

@@ -103,4 +103,4 @@ def to_bytes(module: torch.jit.ScriptModule, extra_files: dict[str, str]) -> byt
     with quiet():
         # `torch.jit.save` calls the method `save` of the module, which may be the module's own; and when it writes
         # to a path, the name of the path is all over the archive, so that no two files are the same
-        return torch.jit.RecursiveScriptModule.save_to_buffer(module, _extra_files=extra_files)
+        return torch.jit.RecursiveScriptModule.save_to_buffer(module, _extra_files=extra_files)  # type: ignore[arg-type]

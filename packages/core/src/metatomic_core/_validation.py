@@ -110,9 +110,7 @@ def check_output_names(outputs: Dict[str, "ModelOutput"]) -> None:
     for name, output in outputs.items():
         check_type("outputs", name, str, "a dictionary with string keys")
         if type(output).__name__ != "ModelOutput":
-            raise TypeError(
-                f"expected a ModelOutput for output '{name}', got {type(output).__name__}"
-            )
+            raise TypeError(f"expected a ModelOutput for output '{name}', got {type(output).__name__}")
         check_quantity_name(name, "output")
 
 
@@ -157,9 +155,7 @@ def _warn_undescribed_variants(names: List[str], outputs: Dict[str, "ModelOutput
 def check_atomic_types(atomic_types: List[int]) -> None:
     """Check that atomic types are distinct integers."""
     if not isinstance(atomic_types, (list, tuple)):
-        raise TypeError(
-            f"expected `atomic_types` to be a list of integers, got {type(atomic_types).__name__}"
-        )
+        raise TypeError(f"expected `atomic_types` to be a list of integers, got {type(atomic_types).__name__}")
     for atomic_type in atomic_types:
         check_type("atomic_types", atomic_type, int, "a list of integers")
         if not -(2**31) <= atomic_type < 2**31:
@@ -179,9 +175,7 @@ def check_interaction_range(value: float) -> None:
 def check_devices(devices: List[str]) -> None:
     """Check that devices are known device types."""
     if not isinstance(devices, (list, tuple)):
-        raise TypeError(
-            f"expected `supported_devices` to be a list of strings, got {type(devices).__name__}"
-        )
+        raise TypeError(f"expected `supported_devices` to be a list of strings, got {type(devices).__name__}")
     for device in devices:
         check_type("supported_devices", device, str, "a list of strings")
         check_choice("supported_devices", device, DEVICES)
@@ -209,11 +203,7 @@ def check_selected_atoms(selected_atoms: Optional[Labels]) -> None:
     if selected_atoms is None:
         return
     if not hasattr(selected_atoms, "names"):
-        raise TypeError(
-            f"expected `selected_atoms` to be Labels or None, got {type(selected_atoms).__name__}"
-        )
+        raise TypeError(f"expected `selected_atoms` to be Labels or None, got {type(selected_atoms).__name__}")
     names = list(selected_atoms.names)
     if names != ["system", "atom"]:
-        raise ValueError(
-            f"expected `selected_atoms` to have the dimensions ['system', 'atom'], got {names}"
-        )
+        raise ValueError(f"expected `selected_atoms` to have the dimensions ['system', 'atom'], got {names}")

@@ -1,7 +1,7 @@
 """Systems from objects with the attributes of ``ase.Atoms``: `systems_to_torch`; ASE itself is not imported."""
 
 import warnings
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, List, Optional, Union
 
 import numpy as np
 import torch
@@ -80,6 +80,6 @@ def _system(
 
 
 def _leaf(
-    values: Sequence[Any], dtype: torch.dtype, device: Optional[Union[str, torch.device]], requires_grad: bool
+    values: np.ndarray, dtype: torch.dtype, device: Optional[Union[str, torch.device]], requires_grad: bool
 ) -> torch.Tensor:
     return torch.tensor(np.asarray(values), dtype=dtype, device=device).requires_grad_(requires_grad)

@@ -148,9 +148,7 @@ class ModelCapabilities:
         ValueError
             If the unit is not a length.
         """
-        return self._interaction_range * unit_conversion_factor(
-            self._length_unit, engine_length_unit
-        )
+        return self._interaction_range * unit_conversion_factor(self._length_unit, engine_length_unit)
 
     @torch.jit.unused
     def __eq__(self, other: object) -> bool:

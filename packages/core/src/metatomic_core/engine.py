@@ -9,12 +9,13 @@ import dataclasses
 import os
 import time
 import warnings
-from typing import Dict, List, Mapping, Optional, Sequence, Union
+from typing import Dict, List, Mapping, Optional, Sequence, Union, cast
 
 import numpy as np
 import torch
 from metatensor.torch import Labels, TensorMap
 
+from ._conversion import detached
 from ._ensembles import EnsembleDerivatives, ensemble_derivatives
 from ._labels import ordered_by_label
 from ._system_checks import check_periodicity
@@ -368,7 +369,8 @@ class Engine:
             selected_atoms = selected_atoms.to(self.device)
         options = ModelEvaluationOptions(self.length_unit, outputs, selected_atoms)
         with clean_errors():
-            return self.model(systems, options, self.check_consistency)
+            results = self.model(systems, options, self.check_consistency)
+        return {name: detached(tensor) for name, tensor in results.items()}
 
     def systems(self, structures: Sequence[Structure], units: Optional[Mapping[str, str]] = None) -> List[System]:
         """Build systems in the units of the engine, with all neighbor lists and inputs that the model requests."""
@@ -376,7 +378,8 @@ class Engine:
         requested = self.model.requested_neighbor_lists()
         inputs = self.model.requested_inputs()
         with clean_errors():
-            systems = build_systems(tensors, 1.0, self.capabilities.dtype, False)
+            graph = self.model.differentiates()
+            systems = build_systems(tensors, 1.0, self.capabilities.dtype, graph, graph)
             attach_pairs(systems, self._pairs(tensors, None), requested)
             attach_inputs(systems, tensors, inputs, dict(units or {}), unit_table(), {})
         return systems
@@ -488,7 +491,8 @@ def _as_model(model: Model, extensions_directory: Optional[str]) -> Union[Atomis
         return load_atomistic_model(model, extensions_directory)
     if not isinstance(model, torch.nn.Module) or not is_atomistic_model(model):
         raise TypeError(f"expected `model` to be a path or an AtomisticModel, got {type(model).__name__}")
-    return model
+    # a scripted AtomisticModel has the methods of the class
+    return cast(AtomisticModel, model)
 
 
 def _checked_variants(
@@ -536,4 +540,3 @@ def _check_finite(evaluation: Evaluation, request: Mapping[str, str], structures
             f"expected finite values of '{result}' from the model, got nan or infinity for atom {atom} (type "
             f"{structures[index].types[atom]}) of structure {index}"
         )
-

@@ -103,7 +103,7 @@ def _kind(annotation: Any) -> str:
 
 
 def _check_scripted_signature(module: torch.jit.ScriptModule) -> None:
-    schema = module.forward.schema
+    schema = module.forward.schema  # type: ignore[attr-defined]
     types = [str(argument.type) for argument in schema.arguments[1:]] + [str(r.type) for r in schema.returns]
     matches = len(types) == len(_SCRIPTED_TYPES) and all(
         part in text for text, parts in zip(types, _SCRIPTED_TYPES, strict=True) for part in parts[1:]

@@ -117,7 +117,7 @@ def _first_reason(error: Exception) -> str:
 
 def _differentiates(module: torch.jit.ScriptModule) -> bool:
     """Tell whether compiled code differentiates by itself, and so needs a graph also for energies alone."""
-    graph = module.forward.inlined_graph
+    graph = module.forward.inlined_graph  # type: ignore[attr-defined]
     kinds = ("aten::grad", "aten::backward", "prim::PythonOp", "aten::requires_grad_")
     return any(len(graph.findAllNodes(kind, recurse=True)) > 0 for kind in kinds)
 

@@ -68,6 +68,10 @@ class LoadedModel(torch.nn.Module):
             return self.header.inputs
         return {canonical_name(name): output for name, output in self.header.inputs.items()}
 
+    def differentiates(self) -> bool:
+        """Tell whether the module differentiates with respect to positions itself."""
+        return self.script.differentiates()
+
     def forward(
         self, systems: List[System], options: ModelEvaluationOptions, check_consistency: bool
     ) -> Dict[str, TensorMap]:
@@ -88,9 +92,7 @@ class LoadedModel(torch.nn.Module):
     ) -> Tuple[Dict[str, torch.Tensor], Dict[str, TensorMap]]:
         """Run the pipeline in the file on plain tensors; see `AtomisticModel.evaluate`."""
         with _torchscript.clean_errors(), _torchscript.unoptimized():
-            return self.script.evaluate(
-                structures, pairs, selected_atoms, request, outputs, units, check_consistency
-            )
+            return self.script.evaluate(structures, pairs, selected_atoms, request, outputs, units, check_consistency)
 
     def save(self, file: str, collect_extensions: Optional[str] = None) -> None:
         """Write the model to another file; see `AtomisticModel.save`."""

@@ -86,9 +86,7 @@ def check_metadata(metadata: ModelMetadata) -> None:
 
 def _check_texts(argument: str, texts: List[str]) -> None:
     if not isinstance(texts, (list, tuple)):
-        raise TypeError(
-            f"expected `{argument}` to be a list of strings, got {type(texts).__name__}"
-        )
+        raise TypeError(f"expected `{argument}` to be a list of strings, got {type(texts).__name__}")
     for text in texts:
         check_type(argument, text, str, "a list of strings")
         if not text.strip():

@@ -29,6 +29,7 @@ from .pipeline import (
     check_request_keys,
     check_units,
     collect_results,
+    needs_cell_gradients,
     needs_gradients,
     selected_labels,
 )
@@ -67,6 +68,7 @@ class AtomisticModel(torch.nn.Module):
     _offered: Dict[str, ModelOutput]
     _inner_names: Dict[str, str]
     _unit_table: Dict[str, List[float]]
+    _types: torch.Tensor
     _factors: Dict[str, float]
 
     def __init__(self, module: torch.nn.Module, metadata: ModelMetadata, capabilities: ModelCapabilities):
@@ -163,17 +165,13 @@ class AtomisticModel(torch.nn.Module):
         """
         with torch.profiler.record_function("AtomisticModel::convert_units_input"):
             factor = self._factor(options.length_unit, self._capabilities.length_unit, "length")
-            check_systems(
-                systems, self._types, self._capabilities.dtype, self._capabilities.supported_devices
-            )
+            check_systems(systems, self._types, self._capabilities.dtype, self._capabilities.supported_devices)
             check_inputs_present(systems, self._inputs)
             if check_consistency:
                 check_system_data(systems, self._neighbor_lists, self._inputs)
             converted: List[System] = []
             for system in systems:
-                converted.append(
-                    converted_system(system, factor, self._inputs, self._unit_table, self._factors)
-                )
+                converted.append(converted_system(system, factor, self._inputs, self._unit_table, self._factors))
         return self._run(converted, options.outputs, options.selected_atoms, factor, check_consistency)
 
     @torch.jit.export
@@ -228,14 +226,15 @@ class AtomisticModel(torch.nn.Module):
         check_request_keys(request)
         check_units(units)
         length_factor = self._factor(units["length"], self._capabilities.length_unit, "length")
-        gradients = needs_gradients(request)
         with torch.profiler.record_function("AtomisticModel::build_systems"):
             systems = build_systems(
-                structures, length_factor, self._capabilities.dtype, gradients or self._differentiates
+                structures,
+                length_factor,
+                self._capabilities.dtype,
+                needs_gradients(request) or self._differentiates,
+                needs_cell_gradients(request) or self._differentiates,
             )
-            check_systems(
-                systems, self._types, self._capabilities.dtype, self._capabilities.supported_devices
-            )
+            check_systems(systems, self._types, self._capabilities.dtype, self._capabilities.supported_devices)
             vectors = attach_pairs(systems, pairs, self._neighbor_lists)
             attach_inputs(systems, structures, self._inputs, units, self._unit_table, self._factors)
             if check_consistency:
@@ -282,9 +281,7 @@ class AtomisticModel(torch.nn.Module):
         with torch.profiler.record_function("AtomisticModel::convert_units_output"):
             for name, output in requested.items():
                 factor = self._factor(self._offered[name].unit, output.unit, dimension_of(name))
-                results[name] = scaled_tensor(
-                    returned[self._inner_names[name]], factor, length_factor, output.unit
-                )
+                results[name] = scaled_tensor(returned[self._inner_names[name]], factor, length_factor, output.unit)
         return results
 
     def _factor(self, from_unit: str, to_unit: str, dimension: str) -> float:
@@ -299,6 +296,11 @@ class AtomisticModel(torch.nn.Module):
     def card(self) -> str:
         """Give the metadata as text to print at the start of a simulation."""
         return self._card
+
+    @torch.jit.export
+    def differentiates(self) -> bool:
+        """Tell whether the module may differentiate with respect to positions itself, and so always needs a graph."""
+        return self._differentiates
 
     @torch.jit.export
     def dtype(self) -> str:

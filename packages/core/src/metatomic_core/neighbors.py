@@ -102,11 +102,7 @@ class NeighborListOptions:
         if not torch.jit.is_scripting():  # noqa: SIM102  (`and` would be compiled, and fail)
             if not isinstance(other, NeighborListOptions):
                 return NotImplemented
-        units_agree = (
-            self._length_unit == ""
-            or other._length_unit == ""
-            or self._length_unit == other._length_unit
-        )
+        units_agree = self._length_unit == "" or other._length_unit == "" or self._length_unit == other._length_unit
         return (
             self._cutoff == other._cutoff
             and self._full_list == other._full_list
@@ -127,10 +123,7 @@ class NeighborListOptions:
     @torch.jit.unused
     def __repr__(self) -> str:
         unit = f" {self._length_unit}" if self._length_unit else ""
-        return (
-            f"NeighborListOptions(cutoff={self._cutoff:g}{unit}, full_list={self._full_list}, "
-            f"strict={self._strict})"
-        )
+        return f"NeighborListOptions(cutoff={self._cutoff:g}{unit}, full_list={self._full_list}, strict={self._strict})"
 
 
 def _check_options(cutoff: float, full_list: bool, strict: bool, requestor: str) -> None:

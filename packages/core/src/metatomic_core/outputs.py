@@ -106,9 +106,7 @@ class ModelOutput:
     def per_atom(self) -> bool:
         """True for values per atom, False for values per system; refused for atom pairs."""
         if self._sample_kind == "atom_pair":
-            raise ValueError(
-                "expected `per_atom` of values per system or atom, got 'atom_pair'; use `sample_kind`"
-            )
+            raise ValueError("expected `per_atom` of values per system or atom, got 'atom_pair'; use `sample_kind`")
         return self._sample_kind == "atom"
 
     @per_atom.setter

@@ -76,6 +76,14 @@ def needs_gradients(request: Dict[str, str]) -> bool:
     return False
 
 
+def needs_cell_gradients(request: Dict[str, str]) -> bool:
+    """Tell whether a result is a derivative of the energy with respect to the cell: forces alone are cheaper."""
+    for result in ["virial", "stress", "atomic_virials"]:
+        if result in request and base_quantity(request[result]) == "energy":
+            return True
+    return False
+
+
 def _per_structure(structure: Dict[str, torch.Tensor], key: str, i: int) -> torch.Tensor:
     if key not in structure:
         raise ValueError(f"expected '{key}' in structure {i}, got none")
@@ -86,7 +94,8 @@ def build_systems(
     structures: List[Dict[str, torch.Tensor]],
     length_factor: float,
     dtype: str,
-    requires_grad: bool,
+    positions_require_grad: bool,
+    cells_require_grad: bool,
 ) -> List[System]:
     """Build systems in model units, the positions and cells of which are leaves of the autograd graph.
 
@@ -99,7 +108,7 @@ def build_systems(
         Model lengths = length_factor * engine lengths.
     dtype
         "float32" or "float64".
-    requires_grad
+    positions_require_grad, cells_require_grad
         Whether positions and cells require gradients.
     """
     model_dtype = torch.float64 if dtype == "float64" else torch.float32
@@ -112,8 +121,7 @@ def build_systems(
         cell = _per_structure(structure, "cell", i).detach()
         if positions.dim() != 2 or positions.size(1) != 3 or positions.size(0) != types.size(0):
             raise ValueError(
-                f"expected `positions` of structure {i} to have the shape ({types.size(0)}, 3), got "
-                f"{positions.size()}"
+                f"expected `positions` of structure {i} to have the shape ({types.size(0)}, 3), got {positions.size()}"
             )
         if not bool(torch.isfinite(positions).all()) or not bool(torch.isfinite(cell).all()):
             raise ValueError(f"expected finite positions and cell in structure {i}, got nan or infinity")
@@ -121,8 +129,8 @@ def build_systems(
         # a copy even where nothing changes: the leaves must not be tensors of the caller
         positions = (positions * length_factor).to(model_dtype)
         cell = (cell * length_factor).to(model_dtype)
-        positions.requires_grad_(requires_grad)
-        cell.requires_grad_(requires_grad)
+        positions.requires_grad_(positions_require_grad)
+        cell.requires_grad_(cells_require_grad)
         systems.append(System(types, positions, cell, pbc))
     return systems
 
@@ -256,9 +264,9 @@ def _input_tensor(name: str, output: ModelOutput, values: torch.Tensor, n_atoms:
     n_values = 1
     for size in shape:
         n_values = n_values * size
-    if n_values == 0 or values.numel() % n_values != 0 or values.numel() == 0:
-        if n_atoms > 0:
-            raise ValueError(f"expected input '{name}' of the shape {shape}, got {values.size()}")
+    fits = n_values > 0 and values.numel() > 0 and values.numel() % n_values == 0
+    if n_atoms > 0 and not fits:
+        raise ValueError(f"expected input '{name}' of the shape {shape}, got {values.size()}")
     n_properties = 1 if n_values == 0 else values.numel() // n_values
     properties = Labels([property_name], torch.arange(n_properties, device=device).reshape(-1, 1))
     block = TensorBlock(values.reshape(shape + [n_properties]), samples, components, properties)

@@ -54,9 +54,7 @@ def standard_quantities() -> Dict[str, Quantity]:
         "energy_uncertainty": Quantity("energy", both, none, "energy", 1, gradients),
         "feature": Quantity("none", both, none, "", 0, none),
         "non_conservative_force": Quantity("force", atom, xyz, "non_conservative_force", 1, none),
-        "non_conservative_stress": Quantity(
-            "pressure", system, ["xyz_1", "xyz_2"], "non_conservative_stress", 1, none
-        ),
+        "non_conservative_stress": Quantity("pressure", system, ["xyz_1", "xyz_2"], "non_conservative_stress", 1, none),
         "position": Quantity("length", atom, xyz, "position", 1, none),
         "momentum": Quantity("momentum", atom, xyz, "momentum", 1, none),
         "velocity": Quantity("velocity", atom, xyz, "velocity", 1, none),
@@ -145,9 +143,7 @@ def check_quantity_name(name: str, argument: str) -> None:
     if "::" in base:
         for part in base.split("::"):
             if part == "":
-                raise ValueError(
-                    f"expected `{argument}` to have text on both sides of '::', got '{name}'"
-                )
+                raise ValueError(f"expected `{argument}` to have text on both sides of '::', got '{name}'")
     elif base_quantity(base) not in standard_quantities():
         raise ValueError(_unknown_quantity(name, base))
 

@@ -51,9 +51,7 @@ class System:
     Positions and cell may require gradients.  Neighbor vectors are registered with `add_neighbor_list`.
     """
 
-    def __init__(
-        self, types: torch.Tensor, positions: torch.Tensor, cell: torch.Tensor, pbc: torch.Tensor
-    ):
+    def __init__(self, types: torch.Tensor, positions: torch.Tensor, cell: torch.Tensor, pbc: torch.Tensor):
         if not torch.jit.is_scripting():
             types = check_types(types)
             check_positions(positions, types)
@@ -150,9 +148,7 @@ class System:
         if not torch.jit.is_scripting():
             check_neighbors(self, options, neighbors)
         if find_options(options, self._neighbor_options) is not None:
-            raise ValueError(
-                "expected a new neighbor list for `options`, got one that this system already has"
-            )
+            raise ValueError("expected a new neighbor list for `options`, got one that this system already has")
         # new lists instead of `append`: the optimizing executor of TorchScript takes the empty lists made in `__init__`
         # for constants, shared by all systems
         self._neighbor_options = self._neighbor_options + [options]
@@ -200,9 +196,7 @@ class System:
             check_data(self, name, tensor)
         found = self._data_name(name)
         if found != "" and not override:
-            raise ValueError(
-                f"expected new data for `name`, got '{name}', which this system has; use `override`"
-            )
+            raise ValueError(f"expected new data for `name`, got '{name}', which this system has; use `override`")
         data = self._data.copy()
         if found != "":
             # it may be there under the other spelling

@@ -165,30 +165,14 @@ def _entries(system: System) -> List[Tuple[str, bytes]]:
         np.save(array, getattr(system, name).detach().cpu().numpy(), allow_pickle=False)
         entries.append((f"{name}.npy", array.getvalue()))
     for i, options in enumerate(system.known_neighbor_lists()):
-        block = _stored_block(system.get_neighbor_list(options))
+        block = system.get_neighbor_list(options).to(device="cpu")
         entries.append((f"pairs/{i}/options.json", json.dumps(_options_to_dict(options), indent=1).encode()))
         entries.append((f"pairs/{i}/data.mts", block.save_buffer().numpy().tobytes()))
     for name in system.known_data():
-        tensor = _stored_tensor(system.get_data(name))
+        tensor = system.get_data(name).to(device="cpu")
         # "domain::name/variant" is no file name
         entries.append((f"data/{quote(name, safe='')}.mts", mts.save_buffer(tensor).numpy().tobytes()))
     return entries
-
-
-def _stored_block(block: TensorBlock) -> TensorBlock:
-    """Give a block on the CPU and without graph, gradients of the block included."""
-    block = block.to(device="cpu")
-    stored = TensorBlock(block.values.detach().contiguous(), block.samples, block.components, block.properties)
-    for parameter in block.gradients_list():
-        stored.add_gradient(parameter, _stored_block(block.gradient(parameter)))
-    return stored
-
-
-def _stored_tensor(tensor: TensorMap) -> TensorMap:
-    stored = TensorMap(tensor.keys.to("cpu"), [_stored_block(block) for block in tensor.blocks()])
-    for key, value in tensor.info().items():
-        stored.set_info(key, value)
-    return stored
 
 
 def _options_to_dict(options: NeighborListOptions) -> Dict[str, Any]:

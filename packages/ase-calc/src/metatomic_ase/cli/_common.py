@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*
 
 # keyword of `MetatomicCalculator` where the name of the option is not already the same: see `calculator`
 _MODEL_OPTIONS = (
-    click.option("--device", help="Device to run on: cpu, cuda, cuda:1, ...  [default: the best one]"),
+    click.option("--device", metavar="NAME", help="Device to run on: cpu, cuda, cuda:1, ...  [default: the best one]"),
     click.option("--variant", "variants", multiple=True, metavar="NAME=V", help="Variant of an output: energy=pbe."),
     click.option(
         "--non-conservative",
@@ -97,7 +97,7 @@ class Quantity(click.ParamType):
 
     def get_metavar(self, param: click.Parameter, ctx: Optional[click.Context] = None) -> str:
         """Give what stands for the value in the help."""
-        return "VALUE UNIT" if self._needs_unit else self.name.upper() if self.name == "1/ps" else self.name
+        return "VALUE UNIT" if self._needs_unit else "VALUE"
 
     def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> float:
         """Give the number in the unit of the option."""

@@ -150,7 +150,8 @@ def check_structure(atoms: ase.Atoms, settings: Settings) -> None:
     """
     if settings.ensemble == "npt" and not (atoms.pbc.all() and has_stress(atoms)):
         raise ValueError(
-            f"expected a structure that is periodic in three directions for `--ensemble npt`, got pbc {atoms.pbc.tolist()}"
+            "expected a structure that is periodic in three directions for `--ensemble npt`, got pbc "
+            f"{atoms.pbc.tolist()}"
         )
     if atoms.constraints and settings.method in _WITHOUT_CONSTRAINTS:
         raise ValueError(

@@ -158,8 +158,8 @@ def _cut(path: Path, size: int) -> None:
     _check_there(path)
     if path.stat().st_size < size:
         raise ValueError(
-            f"expected at least {size} bytes in '{path}', got {path.stat().st_size}: it is not the file that the restart "
-            "belongs to; name new files with -o"
+            f"expected at least {size} bytes in '{path}', got {path.stat().st_size}: it is not the file that the "
+            "restart belongs to; name new files with -o"
         )
     os.truncate(path, size)
 

@@ -10,7 +10,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Mapping, Optional
 
 import ase
 import numpy as np
@@ -55,7 +55,7 @@ class Restart:
     settings: Settings
     atoms: ase.Atoms
     state: Dict[str, np.ndarray]
-    random: Dict[str, Any]
+    random: Mapping[str, Any]
     files: Dict[str, Dict[str, Any]]
     every: Dict[str, int]
     model_hash: str
@@ -78,9 +78,10 @@ def write_restart(path: Path, restart: Restart) -> None:
         "constraints": encode([constraint.todict() for constraint in atoms.constraints]),
     }
     arrays = {_ARRAY + name: values for name, values in atoms.arrays.items()}
+    arrays.update({"cell": atoms.cell.array, "pbc": atoms.pbc, "text": np.array(json.dumps(text))})
     arrays.update({_STATE + name: values for name, values in restart.state.items()})
     with replaced_when_done(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, cell=atoms.cell.array, pbc=atoms.pbc, text=np.array(json.dumps(text)), **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
         # on disk before it takes the place of the one before
         file.flush()
         os.fsync(file.fileno())
@@ -160,7 +161,7 @@ def file_hash(path: str) -> str:
     return digest.hexdigest()
 
 
-def random_generator(seed: int, state: Optional[Dict[str, Any]] = None) -> np.random.Generator:
+def random_generator(seed: int, state: Optional[Mapping[str, Any]] = None) -> np.random.Generator:
     """Give a random generator that starts from a seed, or goes on from a state."""
     generator = np.random.default_rng(seed)
     if state is not None:

@@ -131,7 +131,7 @@ class Run:
             try:
                 while step < total and not stop.number:
                     # not `run(1)`, which compares all atoms once more
-                    self._dynamics.step()
+                    self._dynamics.step()  # type: ignore[attr-defined]
                     step += 1
                     self._record(step)
                     if progress.due(step):
@@ -181,7 +181,7 @@ class Run:
         self.saved = step
         # Neighbor lists that were made at another step hold the pairs in another order, and so round differently.
         self._calculator.reset()
-        self._calculator._engine.forget_neighbors()
+        self._calculator.forget_neighbors()
 
     def _note(self, rate: float) -> str:
         temperature = self.atoms.get_temperature()
@@ -205,5 +205,5 @@ def starting_point(atoms: ase.Atoms, settings: Settings, rng: np.random.Generato
         state={},
         random=rng.bit_generator.state,
         files={},
-        **more,  # type: ignore[arg-type]
+        **more,
     )

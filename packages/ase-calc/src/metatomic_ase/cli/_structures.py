@@ -10,8 +10,8 @@ import ase.io
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
+from metatomic_core._elements import symbols
 from metatomic_core.cli._common import one_line
-from metatomic_core.cli._elements import symbols
 
 # formats that hold energies, forces and stresses
 KEEPS_RESULTS = ("extxyz", "traj", "json", "db")

@@ -29,7 +29,9 @@ tension positive, for periodic structures) in the place of those of the input.""
 @click.argument("structures")
 @click.option("-o", "--output", metavar="FILE", help="File to write; its suffix gives the format: .extxyz, .traj, ...")
 @click.option("--index", default=":", show_default=True, help="Which structures: 0, -1, :100, ::10.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Structures at a time.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), metavar="N", default=16, show_default=True, help="Structures at a time."
+)
 @structure_options
 @model_options
 @force_option

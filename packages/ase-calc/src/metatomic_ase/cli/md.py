@@ -28,9 +28,10 @@ Examples:
 Files: PREFIX.traj (with velocities; `ase gui` opens it), PREFIX.log (columns for numpy.loadtxt) and PREFIX.restart.
 
 Restarts: the restart file holds positions, velocities, cell, the state of the random generator and the variables of
-thermostat and barostat, with numbers in full precision.  A run that goes on from it continues the same trajectory, to
-the last bit on the same machine, for each of the ensembles and thermostats; log and trajectory are cut back to the
-step of the restart file and appended to.  An interrupt (Ctrl-C) or SIGTERM ends the run after the current step, with a
+thermostat and barostat, in full precision, and the conditions, which stay the same.  A run that goes on from it
+continues the same trajectory, for each ensemble and thermostat: to the last bit on the same machine from the files
+that are written every N steps, within rounding from that of an interrupt.  Log and trajectory are cut back to the step
+of the restart file, and appended to.  An interrupt (Ctrl-C) or SIGTERM ends the run after the current step, with a
 restart file.
 
 Temperatures are 2 E_kin / (3 N k_B), with fewer degrees of freedom for constraints, as in ASE."""
@@ -64,22 +65,41 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--log", metavar="FILE", help="Log.  [default: PREFIX.log]")
 @click.option("--restart", metavar="FILE", help="Go on from this restart file of an earlier run.")
 @click.option("--ensemble", type=click.Choice(["nve", "nvt", "npt"]), default="nve", show_default=True)
-@click.option("--temperature", type=Quantity("K", "300 K"), help="Of thermostat and initial velocities.")
+@click.option("--temperature", type=Quantity("K", "300 K"), help="Of thermostat and initial velocities, in K.")
 @click.option(
     "--pressure", type=Quantity("GPa", "1 bar", positive=False, needs_unit=True), help="Pressure: '1 bar', '2.5 GPa'."
 )
-@click.option("--timestep", type=Quantity("fs", "1 fs"), default="1", show_default=True, help="Time step.")
-@click.option("--steps", type=_POSITIVE, default=1000, show_default=True, help="Length of the run, restarts included.")
+@click.option(
+    "--timestep", type=Quantity("fs", "1 fs"), default="1", show_default=True, help="Time step, in fs or with unit."
+)
+@click.option(
+    "--steps",
+    type=_POSITIVE,
+    metavar="N",
+    default=1000,
+    show_default=True,
+    help="Length of the run in steps, from its very start.",
+)
 @click.option(
     "--thermostat",
     type=click.Choice(["langevin", "bussi", "nose-hoover"]),
     default="langevin",
     show_default=True,
-    help="Of nvt; npt has a Nose-Hoover chain.",
+    help="Thermostat of nvt; npt has a Nose-Hoover chain.",
 )
-@click.option("--friction", type=Quantity("1/ps", "10 1/ps"), default="10", show_default=True, help="Of langevin.")
 @click.option(
-    "--thermostat-time", type=Quantity("fs", "100 fs"), default="100", show_default=True, help="Of the others."
+    "--friction",
+    type=Quantity("1/ps", "10 1/ps"),
+    default="10",
+    show_default=True,
+    help="Friction of langevin, in 1/ps.",
+)
+@click.option(
+    "--thermostat-time",
+    type=Quantity("fs", "100 fs"),
+    default="100",
+    show_default=True,
+    help="Time constant of bussi, nose-hoover and npt, in fs.",
 )
 @click.option(
     "--barostat",
@@ -88,14 +108,30 @@ _POSITIVE = click.IntRange(min=1)
     show_default=True,
     help="Of npt: change the volume, or all of the cell.",
 )
-@click.option("--barostat-time", type=Quantity("fs", "1 ps"), default="1000", show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all random numbers.")
-@click.option("--repeat", type=(_POSITIVE, _POSITIVE, _POSITIVE), metavar="A B C", help="Repeat the cell.")
+@click.option(
+    "--barostat-time",
+    type=Quantity("fs", "1 ps"),
+    default="1000",
+    show_default=True,
+    help="Time constant of the barostat, in fs.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of all random numbers."
+)
+@click.option(
+    "--repeat", type=(_POSITIVE, _POSITIVE, _POSITIVE), metavar="A B C", help="Repeat the cell along its vectors."
+)
 @click.option("--new-velocities", is_flag=True, help="Draw velocities even if the input has some.")
 @click.option("--index", default="-1", show_default=True, help="Which structure of the input.")
-@click.option("--log-every", type=_POSITIVE, default=10, show_default=True, help="Steps between lines of the log.")
-@click.option("--trajectory-every", type=_POSITIVE, default=100, show_default=True, help="Steps between frames.")
-@click.option("--restart-every", type=_POSITIVE, default=1000, show_default=True, help="Steps between restart files.")
+@click.option(
+    "--log-every", type=_POSITIVE, metavar="N", default=10, show_default=True, help="Steps between lines of the log."
+)
+@click.option(
+    "--trajectory-every", type=_POSITIVE, metavar="N", default=100, show_default=True, help="Steps between frames."
+)
+@click.option(
+    "--restart-every", type=_POSITIVE, metavar="N", default=1000, show_default=True, help="Steps between restart files."
+)
 @structure_options
 @model_options
 @force_option

@@ -39,13 +39,15 @@ _LINE_EVERY = 20
     help="What of the cell to relax; shape is at constant volume.",
 )
 @click.option(
-    "--fmax", type=Quantity("eV/A", "0.01 eV/A"), default="0.01", show_default=True, help="Largest force left."
+    "--fmax", type=Quantity("eV/A", "0.01 eV/A"), default="0.01", show_default=True, help="Largest force left, in eV/Å."
 )
 @click.option(
     "--pressure", type=Quantity("GPa", "1 bar", positive=False, needs_unit=True), help="Pressure: '1 bar', '2.5 GPa'."
 )
 @click.option("--optimizer", type=click.Choice(_OPTIMIZERS, case_sensitive=False), default="LBFGS", show_default=True)
-@click.option("--steps", type=click.IntRange(min=0), default=500, show_default=True, help="Largest number of steps.")
+@click.option(
+    "--steps", type=click.IntRange(min=0), metavar="N", default=500, show_default=True, help="Largest number of steps."
+)
 @click.option("--trajectory", metavar="FILE", help="Write each step to this .traj file.")
 @click.option("--index", default="-1", show_default=True, help="Which structure of the input.")
 @structure_options
@@ -134,8 +136,8 @@ def _target(atoms: "ase.Atoms", cell: str, pressure: float) -> Any:
     tilted = any(np.abs(np.delete(atoms.cell.array[axis], axis)).max() > 1e-10 for axis in fixed)
     if fixed and (tilted or cell != "full" or pressure):
         raise ValueError(
-            "expected `--cell full` without pressure, and the vacuum along a Cartesian axis, for a structure that is not "
-            f"periodic in all directions, got pbc {atoms.pbc.tolist()} and `--cell {cell}`"
+            "expected `--cell full` without pressure, and the vacuum along a Cartesian axis, for a structure that is "
+            f"not periodic in all directions, got pbc {atoms.pbc.tolist()} and `--cell {cell}`"
         )
     # strains along open directions have no meaning
     mask = np.outer(atoms.pbc, atoms.pbc).astype(float)

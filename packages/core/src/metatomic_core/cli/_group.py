@@ -72,9 +72,10 @@ class CommandGroup(SuggestingGroup):
         except Exception as error:
             if ctx.find_root().params.get("debug"):
                 raise
+            package, reason = _package(entry), f"{type(error).__name__}: {one_line(error)}"
             raise click.ClickException(
-                f"the command '{cmd_name}' of {_package(entry)} does not load: {type(error).__name__}: "
-                f"{one_line(error)}; run `pip install --upgrade {_package(entry)}`, or see `metatomic --debug {cmd_name}`"
+                f"the command '{cmd_name}' of {package} does not load: {reason}; run `pip install --upgrade "
+                f"{package}`, or see `metatomic --debug {cmd_name}`"
             ) from error
         if not isinstance(command, click.Command):
             raise click.ClickException(
@@ -169,7 +170,9 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     ctx.exit()
 
 
-@click.group(cls=CommandGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CommandGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option("--debug", is_flag=True, envvar="METATOMIC_DEBUG", help="Show tracebacks of errors.  [METATOMIC_DEBUG=1]")
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show versions."

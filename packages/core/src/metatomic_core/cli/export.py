@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Ty
 
 import click
 
+from metatomic_core._elements import symbols
+
 from ._common import SuggestingGroup, checked_output, force_option
-from ._elements import symbols
 
 if TYPE_CHECKING:
     from metatomic_core import AtomisticModel
@@ -160,7 +161,8 @@ def _number(option: str, value: str, text: str) -> float:
 def _save(model: "AtomisticModel", path: Path) -> None:
     model.save(str(path))
     capabilities = model.capabilities()
+    species = " ".join(symbols(capabilities.atomic_types))
     click.echo(
-        f"wrote {path}: {model.metadata().name or 'unnamed model'} (species {' '.join(symbols(capabilities.atomic_types))}, "
-        f"range {capabilities.interaction_range:g} {capabilities.length_unit}, {capabilities.dtype})"
+        f"wrote {path}: {model.metadata().name or 'unnamed model'} (species {species}, range "
+        f"{capabilities.interaction_range:g} {capabilities.length_unit}, {capabilities.dtype})"
     )

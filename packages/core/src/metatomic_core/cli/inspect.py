@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
 import click
 
+from metatomic_core._elements import symbols
+
 from ._common import columns, json_option, print_json, print_table
-from ._elements import symbols
 
 if TYPE_CHECKING:
     from metatomic_core import ModelOutput

@@ -6,9 +6,9 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
 
+from metatomic_core._elements import SYMBOLS
 from metatomic_core._validation import DTYPES, check_choice
 from metatomic_core.capabilities import ModelCapabilities
-from metatomic_core.cli._elements import SYMBOLS
 from metatomic_core.metadata import ModelMetadata
 from metatomic_core.model import AtomisticModel
 from metatomic_core.outputs import ModelOutput

@@ -1,5 +1,6 @@
 """Reading of text files with parameters, with errors that say where a file ends or has something else."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any, List, Union
@@ -57,12 +58,12 @@ class LineReader:
         ValueError
             If the file ends before, the last line has more numbers, or something is no number.
         """
-        words: List[str] = []
-        while len(words) < n:
-            words += self.words(f"{n} numbers of {what}")
-        if len(words) > n:
-            raise self.error(f"{n} numbers of {what}", f"{len(words)}")
-        return np.array([self.number(word, what) for word in words])
+        values: List[float] = []
+        while len(values) < n:
+            values += [self.number(word, what) for word in self.words(f"{n} numbers of {what}")]
+        if len(values) > n:
+            raise self.error(f"{n} numbers of {what}", f"{len(values)}")
+        return np.array(values)
 
     def number(self, word: str, what: str, kind: Any = float) -> Any:
         """Give a word as a finite number.
@@ -76,7 +77,7 @@ class LineReader:
             value = kind(word)
         except ValueError:
             raise self.error(f"a number for {what}", f"'{word}'") from None
-        if not np.isfinite(value):
+        if not math.isfinite(value):
             raise self.error(f"a finite number for {what}", f"'{word}'")
         return value
 
