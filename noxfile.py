@@ -29,7 +29,7 @@ TEST_TOOLS = ["pytest", "hypothesis"]
 EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"]}
 
 # tests of single packages that run once more where all packages are installed
-TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py"]
+TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py", "tests/ipi_driver/test_ase.py"]
 
 
 def install(session: nox.Session, *requirements: str) -> None:

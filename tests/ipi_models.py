@@ -79,7 +79,7 @@ class Oscillators(torch.nn.Module):
             elif name.startswith("non_conservative_force"):
                 scale = self.direct if name == "non_conservative_force" else 0.5 * self.direct
                 forces = -1.0 * scale * moved.unsqueeze(-1)
-                results[name] = as_map(forces, Labels(["system", "atom"], atom_samples(systems).values), [xyz], "non_conservative_force")
+                results[name] = as_map(forces, atom_samples(systems), [xyz], "non_conservative_force")
             elif name == "non_conservative_stress":
                 components = [Labels(["xyz_" + i], torch.tensor([[0], [1], [2]])) for i in ["1", "2"]]
                 stress = 0.01 * torch.eye(3, dtype=moved.dtype).repeat(len(systems), 1, 1).unsqueeze(-1)

@@ -54,7 +54,9 @@ NPT = (
 
 
 def ffsocket(batch=1, mode="unix", port=0, extra="", address="test"):
-    where = f"<address> localhost </address><port> {port} </port>" if mode == "inet" else f"<address> {address} </address>"
+    where = (
+        f"<address> localhost </address><port> {port} </port>" if mode == "inet" else f"<address> {address} </address>"
+    )
     return (
         f"<ffsocket name='ff' mode='{mode}' pbc='false'>{where}<latency> 1e-4 </latency>"
         f"<batch_size> {batch} </batch_size>{extra}</ffsocket>"
@@ -201,7 +203,7 @@ class Bench:
         return *self.trajectory(), self.final()
 
     def trajectory(self):
-        """Give properties and positions of the beads at all steps: shape (n_steps, n_columns), (n_beads, n_steps, n, 3)."""
+        """Give properties (n_steps, n_columns) and positions of the beads (n_beads, n_steps, n, 3) at all steps."""
         beads = [positions(path) for path in sorted(self.directory.glob("sim.pos_*.xyz"))]
         return np.loadtxt(self.directory / "sim.out", ndmin=2), np.array(beads)
 

@@ -4,6 +4,7 @@ import pytest
 from ipi_cases import N_OSCILLATORS, argon, oscillators, write_structure
 from ipi_models import Oscillators, exported
 from ipi_processes import Bench
+from ipi_trajectories import SETTINGS, run
 
 from metatomic_core.potentials import lennard_jones
 
@@ -31,3 +32,10 @@ def argon_bench(tmp_path):
     write_structure(tmp_path, argon())
     with Bench(tmp_path) as bench:
         yield bench
+
+
+@pytest.fixture(scope="session")
+def reference(models, tmp_path_factory):
+    """Give the trajectory of each case over a unix socket."""
+    folder = tmp_path_factory.mktemp("reference")
+    return {case: run(folder / case, models / "argon.pt", case) for case in SETTINGS}

@@ -147,7 +147,9 @@ def test_nan_stops_client_and_not_ipi(bench, models, failing, undisturbed):
     server = bench.ipi()
     client = bench.client(failing / "nan.pt")
     assert client.wait() == 1
-    assert "expected finite forces from the model, got nan or infinity on atom 0; `on_nan` is 'stop'" in client.last_line()
+    assert (
+        "expected finite forces from the model, got nan or infinity on atom 0; `on_nan` is 'stop'" in client.last_line()
+    )
     bench.client(models / "oscillators.pt")
     assert server.wait() == 0
     assert_same(bench, undisturbed[1])
@@ -213,7 +215,8 @@ def fake(bench):
     server.close()
 
 
-INIT = b"INIT        " + np.int32(0).tobytes() + np.int32(0).tobytes()
+FIRST = b"INIT        " + bytes(4)
+INIT = FIRST + bytes(4)
 POSDATA = b"POSDATA     "
 
 
@@ -227,9 +230,9 @@ POSDATA = b"POSDATA     "
         (b"GETFORCE    ", "expected POSDATA before GETFORCE from i-PI, got none"),
         (INIT + POSDATA + bytes(100), "got the end of the connection after 100 of 144 bytes"),
         (INIT + POSDATA + bytes(144) + np.int32(-7).tobytes(), "expected the number of atoms between 0 and"),
-        (INIT + POSDATA + bytes(144) + np.int32(5).tobytes() + bytes(120), "expected 8 atoms as in the template, got 5"),
-        (b"INIT        " + np.int32(0).tobytes() + np.int32(1 << 30).tobytes(), "expected the length of the parameters"),
-        (b"INIT        " + np.int32(0).tobytes() + np.int32(13).tobytes() + b"batch_size:-2", "expected a number for batch"),
+        (INIT + POSDATA + bytes(144) + np.int32(5).tobytes() + bytes(120), "expected 8 atoms as in the template, got"),
+        (FIRST + np.int32(1 << 30).tobytes(), "expected the length of the parameters"),
+        (FIRST + np.int32(13).tobytes() + b"batch_size:-2", "expected a number for batch"),
     ],
     ids=["http", "unknown", "header", "early", "force", "cell", "negative", "atoms", "long", "batch"],
 )  # fmt: skip

@@ -3,7 +3,7 @@
 In normal modes, a ring polymer of P beads of an oscillator has, with tau = beta hbar / P,
     omega_k^2 = 4 sin^2(pi k / P) / tau^2 + omega^2,
 so that potential and (virial) kinetic energies are
-both (1 / (2 beta)) sum_k omega^2 / omega_k^2 for each degree of freedom: the primitive approximation, exact for P beads.
+both (1 / (2 beta)) sum_k omega^2 / omega_k^2 for each degree of freedom, exact for P beads.
 """
 
 import numpy as np

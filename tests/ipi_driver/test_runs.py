@@ -2,15 +2,11 @@
 
 import re
 
-import ase
 import numpy as np
 import pytest
 from ipi_cases import N_OSCILLATORS, argon, write_structure
 from ipi_models import Oscillators, exported
 from ipi_processes import NPT, Bench, assert_same_run, ffsocket, free_port, write_input
-from metatomic_ase import MetatomicCalculator
-
-from metatomic_ipi.units import ANGSTROM
 
 STEPS = 10
 COMMITTEE = "<ffcommittee name='committee'>{}<parse_json> True </parse_json></ffcommittee>"
@@ -55,19 +51,6 @@ def test_committee_has_forces_and_virials_of_each_member(batch, bench, models):
         np.testing.assert_allclose(members[:, [0, 2]], members[:, [1, 1]] * [0.9, 1.1], rtol=1e-8)
     # the mean member is the model itself, so that the potential is the mean over beads of the second one
     np.testing.assert_allclose(table[:, 2], np.mean([members[:, 1] for members in pots], axis=0), rtol=1e-7)
-
-
-def test_dipoles_are_written_and_those_of_ase(bench, models):
-    dipoles = "<trajectory filename='dipole' stride='1' extra_type='dipole'> extras </trajectory>"
-    write_input(bench.directory, ffsocket(2), beads=2, trajectories=dipoles)
-    run(bench, models / "oscillators.pt", "--extra", "dipole", "--extra", "charges", "--extra", "uncertainty")
-    positions = bench.final()["q"].reshape(2, -1, 3)
-    calculator = MetatomicCalculator(models / "oscillators.pt", uncertainty_threshold=None)
-    for bead in range(2):
-        written = np.loadtxt(bench.directory / f"sim.dipole_{bead}")
-        assert written.shape == (STEPS + 1, 3)
-        atoms = ase.Atoms(f"H{N_OSCILLATORS}", positions[bead] / ANGSTROM, calculator=calculator)
-        np.testing.assert_allclose(written[-1], atoms.get_dipole_moment() * ANGSTROM, rtol=1e-8, atol=1e-9)
 
 
 def test_two_clients_share_the_beads(argon_bench, models, tmp_path_factory):

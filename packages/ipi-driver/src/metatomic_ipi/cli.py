@@ -82,7 +82,7 @@ def client(
     timeout: float,
     options: Dict[str, Any],
 ) -> None:
-    """Serve i-PI with energies, forces and virials of MODEL (the default command).
+    r"""Serve i-PI with energies, forces and virials of MODEL (the default command).
 
     TEMPLATE is the structure that i-PI starts from, with the atoms in the same order: species, periodicity and charge
     are taken from it, positions and cell are not.  The client waits for i-PI and ends when i-PI ends: with status 0
@@ -130,7 +130,9 @@ def _input_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--mode", type=click.Choice(_MODES), default="unix", show_default=True, help="How i-PI reaches the model."
         ),
         click.option("--batch-size", type=click.IntRange(1), help="Structures in one call of the model.  [all]"),
-        click.option("-o", "--output", type=click.Path(), default=".", show_default=True, help="Directory to write to."),
+        click.option(
+            "-o", "--output", type=click.Path(), default=".", show_default=True, help="Directory to write to."
+        ),
         click.option("-f", "--force", is_flag=True, help="Overwrite existing files."),
     ]
     for row in reversed(rows):
@@ -144,7 +146,7 @@ def _input_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_input_options
 @model_options
 def input_(model: str, structure: str, options: Dict[str, Any], **settings: Any) -> None:
-    """Write an input.xml for i-PI that runs MODEL on STRUCTURE.
+    r"""Write an input.xml for i-PI that runs MODEL on STRUCTURE.
 
     Writes input.xml, init.xyz (the structure, turned as i-PI wants it) and template.xyz (for the client), and prints
     the commands to run.
@@ -170,7 +172,7 @@ def input_(model: str, structure: str, options: Dict[str, Any], **settings: Any)
 @_input_options
 @model_options
 def run(model: str, structure: str, clients: int, options: Dict[str, Any], **settings: Any) -> None:
-    """Write an input for MODEL and STRUCTURE, start i-PI and clients, and draw energy and temperature at the end.
+    r"""Write an input for MODEL and STRUCTURE, start i-PI and clients, and draw energy and temperature at the end.
 
     Ctrl-C stops all of them; i-PI then writes a RESTART file.
 
@@ -186,7 +188,7 @@ def run(model: str, structure: str, clients: int, options: Dict[str, Any], **set
 
 @ipi.command("pes-path")
 def pes_path() -> None:
-    """Print the file to give to i-PI as a PES.
+    r"""Print the file to give to i-PI as a PES.
 
     \b
     Example:

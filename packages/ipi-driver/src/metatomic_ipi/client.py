@@ -86,7 +86,7 @@ class Client:
 
         Raises
         ------
-        ServerGone
+        ServerGoneError
             If the connection ends without EXIT.
         ProtocolError
             If i-PI sends what is not in the protocol.

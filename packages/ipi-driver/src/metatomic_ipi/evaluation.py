@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import ase
 import numpy as np
+
 from metatomic_core.engine import Engine, Evaluation, Model, Structure
 from metatomic_core.quantities import base_quantity, unit_dimension_for_quantity
 
@@ -288,6 +289,4 @@ def _same(first: Structure, second: Structure) -> bool:
 
 
 def _atoms(structure: Structure) -> ase.Atoms:
-    return ase.Atoms(
-        structure.types, structure.positions / ANGSTROM, cell=structure.cell / ANGSTROM, pbc=structure.pbc
-    )
+    return ase.Atoms(structure.types, structure.positions / ANGSTROM, cell=structure.cell / ANGSTROM, pbc=structure.pbc)

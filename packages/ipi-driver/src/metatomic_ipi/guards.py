@@ -16,7 +16,6 @@ from .options import ACTIONS, GUARD_FILE
 from .units import ANGSTROM, ELECTRONVOLT
 
 
-
 class GuardError(ValueError):
     """A guard with the action "stop" has found something."""
 
@@ -116,9 +115,7 @@ class Guards:
             text = f"uncertainties up to {self.max_uncertainty:g} eV, got {uncertainties.max():g}{where}"
             self._found("on_uncertainty", text, atoms, energy, forces)
 
-    def _found(
-        self, guard: str, text: str, atoms: Callable[[], ase.Atoms], energy: float, forces: np.ndarray
-    ) -> None:
+    def _found(self, guard: str, text: str, atoms: Callable[[], ase.Atoms], energy: float, forces: np.ndarray) -> None:
         self.counts[guard] += 1
         action = self._actions[guard]
         if action == "stop":

@@ -57,7 +57,10 @@ _BAROSTAT = (
     "<barostat mode='isotropic'><tau units='femtosecond'> {barostat_tau:g} </tau>\n"
     "        <thermostat mode='langevin'><tau units='femtosecond'> {barostat_tau:g} </tau></thermostat></barostat>"
 )
-_PRESSURE = "<temperature units='kelvin'> {temperature:g} </temperature><pressure units='megapascal'> {pressure_mpa:.10g} </pressure>"
+_PRESSURE = (
+    "<temperature units='kelvin'> {temperature:g} </temperature>"
+    "<pressure units='megapascal'> {pressure_mpa:.10g} </pressure>"
+)
 _QUANTUM = (
     "conserved{{electronvolt}}",
     "temperature{{kelvin}}",
@@ -210,15 +213,19 @@ def input_text(settings: Settings, atoms: ase.Atoms) -> str:
     """
     case = CASES[settings.case]
     if case.needs_cell and not atoms.pbc.all():
-        raise ValueError(f"expected a structure that is periodic along x, y and z for '{settings.case}', got {atoms.pbc}")
+        raise ValueError(
+            f"expected a structure that is periodic along x, y and z for '{settings.case}', got {atoms.pbc}"
+        )
     numbers = dataclasses.asdict(settings)
+    # finite differences take one step for each coordinate, and end by themselves
+    steps = max(settings.steps, 3 * len(atoms) + 1) if settings.case == "phonons" else settings.steps
     numbers["pressure_mpa"] = 1000.0 * settings.pressure
     numbers["asr"] = "crystal" if atoms.pbc.any() else "poly"
     parts = [
         f"<!-- {case.help}: i-PI reads this file; written by metatomic-ipi -->",
         "<simulation verbosity='medium'>",
         _output(settings, case),
-        f"<total_steps> {settings.steps} </total_steps>",
+        f"<total_steps> {steps} </total_steps>",
         f"<prng><seed> {settings.seed} </seed></prng>",
         _forcefield(settings),
         _systems(settings, case, numbers),
@@ -237,8 +244,10 @@ def _output(settings: Settings, case: Case) -> str:
         f"<output prefix='{settings.prefix}'>",
         "  <!-- energies are of the whole system, the potential is the mean over beads -->",
         f"  <properties stride='{settings.stride}' filename='out'> [ {', '.join(columns)} ] </properties>",
-        f"  <trajectory filename='pos' stride='{settings.stride}' format='xyz' cell_units='angstrom'> "
-        "positions{angstrom} </trajectory>",
+        (
+            f"  <trajectory filename='pos' stride='{settings.stride}' format='xyz' cell_units='angstrom'> "
+            "positions{angstrom} </trajectory>"
+        ),
     ]
     for key in settings.extras:
         name = key.replace(":", "_").replace("/", "_")
@@ -263,8 +272,8 @@ def _forcefield(settings: Settings) -> str:
         )
     port = f"<port> {settings.port} </port>" if settings.mode == "inet" else ""
     return (
-        "<!-- positions are not wrapped into the cell, so that neighbor lists last; each client evaluates `batch_size`\n"
-        "     structures in one call of the model -->\n"
+        "<!-- positions are not wrapped into the cell, so that neighbor lists last; each client evaluates\n"
+        "     `batch_size` structures in one call of the model -->\n"
         f"<ffsocket name='metatomic' mode='{settings.mode}' pbc='false'>\n"
         f"  <address> {settings.address} </address>{port}<latency> 1e-4 </latency>\n"
         f"  <batch_size> {settings.batch_size} </batch_size>\n"
@@ -279,7 +288,8 @@ def _systems(settings: Settings, case: Case, numbers: Mapping[str, object]) -> s
     ensemble = case.ensemble.replace("{temperature:g}", temperature).format(**numbers)
     body = [
         "<system prefix='PREFIX'>" if remd else "<system>",
-        f"  <initialize nbeads='{settings.n_beads}'>\n    <file mode='xyz'> init.xyz </file>{velocities}\n  </initialize>",
+        f"  <initialize nbeads='{settings.n_beads}'>",
+        f"    <file mode='xyz'> init.xyz </file>{velocities}\n  </initialize>",
         "  <forces><force forcefield='metatomic'/></forces>",
     ]
     if ensemble:
@@ -289,9 +299,7 @@ def _systems(settings: Settings, case: Case, numbers: Mapping[str, object]) -> s
     system = "\n".join(body)
     if not remd:
         return system
-    instances = "\n".join(
-        f"  <instance> [ {i}_, {t:g} ] </instance>" for i, t in enumerate(settings.temperatures)
-    )
+    instances = "\n".join(f"  <instance> [ {i}_, {t:g} ] </instance>" for i, t in enumerate(settings.temperatures))
     return (
         "<system_template>\n  <labels> [ PREFIX, TEMP ] </labels>\n"
         f"{instances}\n  <template>\n{system}\n  </template>\n</system_template>"

@@ -30,7 +30,7 @@ _CHUNK = 1 << 16
 Address = Union[str, Tuple[str, int]]
 
 
-class ServerGone(ConnectionError):
+class ServerGoneError(ConnectionError):
     """The connection ended without the message EXIT."""
 
 
@@ -87,7 +87,7 @@ class Connection:
 
         Raises
         ------
-        ServerGone
+        ServerGoneError
             If i-PI has closed the connection.
         ProtocolError
             If the bytes are no header.
@@ -103,7 +103,7 @@ class Connection:
 
         Raises
         ------
-        ServerGone
+        ServerGoneError
             If i-PI has closed the connection.
         TimeoutError
             If they do not arrive in time.
@@ -120,12 +120,13 @@ class Connection:
                     f"{n_bytes} bytes"
                 ) from None
             except OSError as error:
-                raise ServerGone(f"expected a message of i-PI, got a broken connection: {error}") from error
+                raise ServerGoneError(f"expected a message of i-PI, got a broken connection: {error}") from error
             if received == 0:
                 if position == 0:
-                    raise ServerGone("expected a message of i-PI, got the end of the connection without EXIT")
-                raise ServerGone(
-                    f"expected a whole message of i-PI, got the end of the connection after {position} of {n_bytes} bytes"
+                    raise ServerGoneError("expected a message of i-PI, got the end of the connection without EXIT")
+                raise ServerGoneError(
+                    f"expected a whole message of i-PI, got the end of the connection after {position} of {n_bytes} "
+                    "bytes"
                 )
             position += received
         return buffer
@@ -151,14 +152,14 @@ class Connection:
 
         Raises
         ------
-        ServerGone
+        ServerGoneError
             If i-PI has closed the connection.
         """
         self._socket.settimeout(self._message_limit)
         try:
             self._socket.sendall(b"".join(parts))
         except OSError as error:
-            raise ServerGone(f"expected i-PI to take a message, got a broken connection: {error}") from error
+            raise ServerGoneError(f"expected i-PI to take a message, got a broken connection: {error}") from error
 
     def close(self) -> None:
         """Close the connection so that i-PI sees its end rather than a reset; see `close_socket`."""

@@ -1,4 +1,4 @@
-"""``metatomic-ipi input`` and ``run``: prepare a simulation; start i-PI and clients, watch them, and stop all of them."""
+"""``metatomic-ipi input`` and ``run``: prepare a simulation; start, watch and stop i-PI and clients."""
 
 import dataclasses
 import shlex
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import click
+
 from metatomic_core import load_atomistic_model
 from metatomic_core.cli._common import console
 
@@ -169,7 +170,11 @@ class _Processes:
         with self.log(name).open("wb") as log:
             self._running[name] = subprocess.Popen(
                 # a session of its own: Ctrl-C reaches only this process, which then stops the others in order
-                command, cwd=self._directory, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=self._directory,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def log(self, name: str) -> Path:
@@ -244,9 +249,17 @@ def _watch(prepared: Prepared, processes: _Processes, names: Sequence[str]) -> b
     import rich.progress
 
     out = prepared.directory / f"{prepared.settings.prefix}.out"
-    fields = ("[progress.description]{task.description}", rich.progress.BarColumn(), "{task.completed:.0f}/{task.total:.0f}")
+    fields = (
+        "[progress.description]{task.description}",
+        rich.progress.BarColumn(),
+        "{task.completed:.0f}/{task.total:.0f}",
+    )
     with rich.progress.Progress(
-        *fields, rich.progress.TimeRemainingColumn(), "{task.fields[state]}", console=console(stderr=True), transient=True
+        *fields,
+        rich.progress.TimeRemainingColumn(),
+        "{task.fields[state]}",
+        console=console(stderr=True),
+        transient=True,
     ) as progress:
         task = progress.add_task(prepared.settings.case, total=prepared.settings.steps, state="starting")
         while processes.status("i-pi") is None:

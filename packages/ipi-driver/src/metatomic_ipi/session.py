@@ -77,10 +77,13 @@ def run_client(
     """
     start = time.perf_counter()
     say(evaluator.described())
+    where = described(address)
     with stop_on_signals():
         try:
-            connection = connect(address, wait, lambda: say(f"waiting up to {wait:g} s for i-PI at {described(address)}"))
-            say(f"connected to i-PI at {described(address)}")
+            connection = connect(
+                address, wait, lambda: say(f"waiting up to {wait:g} s for i-PI at {described(address)}")
+            )
+            say(f"connected to i-PI at {where}")
             client = Client(
                 connection, evaluator, use_shm=use_shm, first_limit=max(wait, 1.0), idle_limit=timeout or None
             )
@@ -111,7 +114,8 @@ def summary(client: Client, evaluator: Evaluator, total: float) -> Iterator[str]
         "waiting for i-PI": seconds["waiting"],
     }
     for name, value in rows.items():
-        yield f"  {name:17}{value:9.2f} s {100 * value / total:5.1f} % {1000 * value / client.n_requests:9.3f} ms per request"
+        each = 1000 * value / client.n_requests
+        yield f"  {name:17}{value:9.2f} s {100 * value / total:5.1f} % {each:9.3f} ms per request"
     guards = evaluator.guards.summary()
     if guards:
         yield guards

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Union
 import ase
 import ase.io
 import numpy as np
+
 from metatomic_core import ModelOutput
 from metatomic_core.quantities import canonical_name
 
@@ -72,8 +73,10 @@ def read_structure(path: Union[str, "os.PathLike[str]"]) -> ase.Atoms:
         if _is_ipi_xyz(path):
             return _read_ipi_xyz(path)
         atoms = ase.io.read(path, index=0)
-    except Exception as error:  # noqa: BLE001  (readers of ASE raise whatever they like)
-        raise ValueError(f"expected a structure that ASE reads in '{path}', got {type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise ValueError(
+            f"expected a structure that ASE reads in '{path}', got {type(error).__name__}: {error}"
+        ) from error
     if len(atoms) == 0:
         raise ValueError(f"expected a structure with atoms in '{path}', got none")
     return atoms
