@@ -109,7 +109,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; warnings are errors."""
-    install_packages(session, ["core", "ase-calc"], "sphinx", "furo")
+    install_packages(session, ["core", "ase-calc", "ipi-driver"], "sphinx", "furo")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 

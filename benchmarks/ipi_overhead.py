@@ -115,8 +115,8 @@ def main():
                 single, log = seconds_per_step(root / "run", atoms, beads, steps, 1, False)
                 batch = single if beads == 1 else seconds_per_step(root / "run", atoms, beads, steps, beads, False)[0]
                 stock, _ = seconds_per_step(root / "run", atoms, beads, steps, 1, True)
-                rows = dict(re.findall(r"  (client|neighbor lists) .* (\d+\.\d+) ms per request", log))
-                outside = f"{float(rows['client']):.3f} + {float(rows['neighbor lists']):.3f}"
+                rows = dict(re.findall(r"  (client|neighbor lists|messages) .* (\d+\.\d+) ms per request", log))
+                outside = f"{float(rows['client']):.3f} + {float(rows['neighbor lists']):.3f} + {float(rows['messages']):.3f}"
                 print(
                     f"{n:5} {beads:5} {1e3 * single:10.2f} {1e3 * batch:10.2f} {1e3 * stock:11.2f} {outside:>17}",
                     flush=True,

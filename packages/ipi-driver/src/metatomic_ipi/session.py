@@ -110,7 +110,8 @@ def summary(client: Client, evaluator: Evaluator, total: float) -> Iterator[str]
     rows = {
         "model": engine["model"],
         "neighbor lists": engine["neighbors"],
-        "client": seconds["evaluation"] - engine["model"] - engine["neighbors"] + seconds["transfer"],
+        "client": seconds["evaluation"] - engine["model"] - engine["neighbors"],
+        "messages": seconds["transfer"],
         "waiting for i-PI": seconds["waiting"],
     }
     for name, value in rows.items():
