@@ -410,7 +410,7 @@ class Engine:
         name = self.output("energy_ensemble")
         tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
         with torch.enable_grad(), clean_errors():
-            systems = build_systems(tensors, 1.0, self.capabilities.dtype, True)
+            systems = build_systems(tensors, 1.0, self.capabilities.dtype, True, True)
             attach_pairs(systems, self._pairs(tensors, slots), self.model.requested_neighbor_lists())
             attach_inputs(systems, tensors, self.model.requested_inputs(), dict(units or {}), unit_table(), {})
             options = ModelEvaluationOptions(self.length_unit, {name: ModelOutput("", self.energy_unit, "system")})

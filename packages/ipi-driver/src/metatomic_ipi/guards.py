@@ -130,7 +130,7 @@ class Guards:
             frame.calc = SinglePointCalculator(
                 frame, energy=energy / ELECTRONVOLT, forces=forces * ANGSTROM / ELECTRONVOLT
             )
-            ase.io.write(self._file, frame, format="extxyz", append=True)
+            ase.io.write(os.fspath(self._file), frame, format="extxyz", append=True)
 
     def summary(self) -> Optional[str]:
         """Say how often each guard has found something; None if never."""

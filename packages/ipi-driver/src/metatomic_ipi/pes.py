@@ -50,8 +50,9 @@ class MetatomicPES(Dummy_driver):
     ) -> Union[Tuple[Any, ...], List[Tuple[Any, ...]]]:
         """Compute one structure, or a list of them in one call of the model."""
         single = not isinstance(cell, list)
+        cells, positions = ([cell], [pos]) if single else (cell, pos)
         try:
-            results = self._evaluator([cell] if single else cell, [pos] if single else pos)
+            results = self._evaluator(cells, positions)  # type: ignore[arg-type]
         except Exception as error:
             end_cleanly(f"metatomic-ipi: {' '.join(str(error).split())}")
             raise

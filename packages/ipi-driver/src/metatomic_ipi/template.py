@@ -47,14 +47,17 @@ class _Source(NamedTuple):
     unit: str
 
 
+def _spin_multiplicity(atoms: ase.Atoms) -> float:
+    info: Dict[str, Any] = atoms.info
+    return float(info.get("spin_multiplicity", info.get("spin", 1)))
+
+
 # by name and kind of samples; velocities and momenta are i-PI's, and it does not send them
 _SOURCES: Mapping[tuple[str, str], _Source] = {
     ("mass", "atom"): _Source(lambda atoms: atoms.get_masses(), "u"),
     ("charge", "atom"): _Source(lambda atoms: atoms.get_initial_charges(), "e"),
     ("charge", "system"): _Source(lambda atoms: float(atoms.info.get("charge", 0)), "e"),
-    ("spin_multiplicity", "system"): _Source(
-        lambda atoms: float(atoms.info.get("spin_multiplicity", atoms.info.get("spin", 1))), ""
-    ),
+    ("spin_multiplicity", "system"): _Source(lambda atoms: _spin_multiplicity(atoms), ""),
 }
 
 
@@ -72,7 +75,7 @@ def read_structure(path: Union[str, "os.PathLike[str]"]) -> ase.Atoms:
     try:
         if _is_ipi_xyz(path):
             return _read_ipi_xyz(path)
-        atoms = ase.io.read(path, index=0)
+        atoms: ase.Atoms = ase.io.read(path, index=0)  # type: ignore[assignment]
     except Exception as error:
         raise ValueError(
             f"expected a structure that ASE reads in '{path}', got {type(error).__name__}: {error}"
