@@ -28,7 +28,7 @@ TEST_TOOLS = ["pytest", "hypothesis"]
 # the tools that compile the C++ example (the compiler itself comes from the machine)
 EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"]}
 # packages of this repository that the tests of another one compare it with
-EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"]}
+EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"], "ipi-driver": ["ase-calc"]}
 
 # tests of single packages that run once more where all packages are installed
 TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py"]
@@ -111,7 +111,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; warnings are errors."""
-    install_packages(session, ["core", "ase-calc"], "sphinx", "furo")
+    install_packages(session, ["core", "ase-calc", "ipi-driver"], "sphinx", "furo")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 

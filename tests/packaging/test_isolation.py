@@ -62,7 +62,7 @@ def test_core_does_not_import_installed_engines():
     assert run_python(code + "assert not loaded, loaded") == ""
 
 
-@pytest.mark.parametrize("folder", ["ipi-driver", "lammps-glue"])
+@pytest.mark.parametrize("folder", ["lammps-glue"])
 def test_announced_adapter_imports_neither_torch_nor_engine(folder):
     """Every ``metatomic`` command loads these packages: they must cost nothing."""
     code = IMPORT_ALL.format(blocked=[*ENGINES, "torch"], module=MODULES[folder])

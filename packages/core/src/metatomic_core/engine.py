@@ -8,14 +8,16 @@ names and array layouts of a particular engine belong to its adapter.
 import dataclasses
 import numbers
 import os
+import time
 import warnings
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union, cast
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union, cast
 
 import numpy as np
 import torch
 from metatensor.torch import Labels, TensorMap
 
 from ._conversion import detached
+from ._ensembles import EnsembleDerivatives, ensemble_derivatives
 from ._labels import ordered_by_label
 from ._system_checks import check_periodicity
 from ._torchscript import clean_errors, unoptimized
@@ -145,6 +147,13 @@ class Engine:
         Skin of the neighbor lists, in ``length_unit``.
     uncertainty_threshold
         Warn about atoms whose energy uncertainty is above this value, in ``energy_unit``; None for never.
+    check_finite
+        Refuse results that are not finite; without it they are given as they are.
+
+    Attributes
+    ----------
+    seconds
+        Wall-clock time spent so far in ``evaluate``, on "neighbors" and in the "model".
 
     Raises
     ------
@@ -167,6 +176,7 @@ class Engine:
         check_consistency: bool = False,
         neighbor_skin: float = 1.0,
         uncertainty_threshold: Optional[float] = None,
+        check_finite: bool = True,
     ):
         check_unit("length_unit", length_unit, "length")
         check_unit("energy_unit", energy_unit, "energy")
@@ -182,11 +192,14 @@ class Engine:
         self.length_unit = length_unit
         self.energy_unit = energy_unit
         self.check_consistency = check_consistency
+        self.check_finite = check_finite
+        self.seconds = {"neighbors": 0.0, "model": 0.0}
         self._variants = _checked_variants(variants, self.capabilities.outputs)
         self._direct = NON_CONSERVATIVE[non_conservative]
         self._requests = self._pair_requests()
         self._skin = neighbor_skin
         self._slots: Dict[int, NeighborLists] = {}
+        self._checked_cells: Dict[int, Tuple[torch.Tensor, torch.Tensor]] = {}
         self._uncertainty_threshold = uncertainty_threshold
         self._uncertainty = self._uncertainty_output()
         for result in self._direct:
@@ -311,8 +324,11 @@ class Engine:
                 )
             wanted[self._uncertainty] = "atom"
         tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
+        start = time.perf_counter()
         pairs = self._pairs(tensors, slots)
+        self.seconds["neighbors"] += time.perf_counter() - start
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
+        start = time.perf_counter()
         # the units of the engine come last: an input or output may be called "energy" as well
         all_units = {**(units or {}), "length": self.length_unit, "energy": self.energy_unit}
         with torch.inference_mode(False), torch.enable_grad(), clean_errors(), unoptimized():
@@ -320,6 +336,7 @@ class Engine:
                 tensors, pairs, selected, request, wanted, all_units, self.check_consistency
             )
         arrays = {result: values[result].cpu().numpy() for result in request}
+        self.seconds["model"] += time.perf_counter() - start
         n_atoms = [len(structure.types) for structure in structures]
         evaluation = Evaluation(
             n_atoms,
@@ -331,9 +348,10 @@ class Engine:
             },
             tensors=dict(maps),
         )
-        _check_finite(evaluation, request, structures)
-        if selected is None:
-            _check_finite_outputs(evaluation)
+        if self.check_finite:
+            _check_finite(evaluation, request, structures)
+            if selected is None:
+                _check_finite_outputs(evaluation)
         self._warn_uncertain(evaluation)
         return evaluation
 
@@ -377,6 +395,39 @@ class Engine:
             attach_inputs(systems, tensors, inputs, dict(units or {}), unit_table(), {})
         return systems
 
+    def ensemble(
+        self,
+        structures: Sequence[Structure],
+        units: Optional[Mapping[str, str]] = None,
+        slots: Optional[Sequence[int]] = None,
+    ) -> EnsembleDerivatives:
+        """Compute energy, forces and virial of each member of an ensemble; see `EnsembleDerivatives`.
+
+        Parameters
+        ----------
+        structures
+            The structures.
+        units
+            Units of the inputs, by name.
+        slots
+            Which neighbor lists each structure continues.
+
+        Raises
+        ------
+        ValueError
+            If the model has no "energy_ensemble".
+        """
+        name = self.output("energy_ensemble")
+        tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
+        with torch.inference_mode(False), torch.enable_grad(), clean_errors():
+            systems = build_systems(tensors, 1.0, self.capabilities.dtype, True, True)
+            pairs = self._pairs(tensors, slots)
+            attach_pairs(systems, tensors, 1.0, pairs, self.model.requested_neighbor_lists())
+            attach_inputs(systems, tensors, self.model.requested_inputs(), dict(units or {}), unit_table(), {})
+            options = ModelEvaluationOptions(self.length_unit, {name: ModelOutput("", self.energy_unit, "system")})
+            returned = self.model(systems, options, self.check_consistency)
+            return ensemble_derivatives(returned[name], systems, name)
+
     def __getstate__(self) -> Dict[str, Any]:
         """Leave out the neighbor lists, which belong to this process and can be made again."""
         return {**self.__dict__, "_slots": {}}
@@ -407,8 +458,12 @@ class Engine:
         for index, tensor in enumerate(tensors):
             if not bool(torch.isfinite(tensor["positions"]).all() and torch.isfinite(tensor["cell"]).all()):
                 raise ValueError(f"expected finite positions and cell, got nan or infinity in structure {index}")
-            check_periodicity(tensor["cell"] * tensor["pbc"][:, None], tensor["pbc"])
             slot = index if slots is None else slots[index]
+            # a cell that has not changed was checked before: a third of a millisecond for each structure
+            known = self._checked_cells.get(slot)
+            if known is None or not all(torch.equal(a, b) for a, b in zip(known, (tensor["cell"], tensor["pbc"]))):
+                check_periodicity(tensor["cell"] * tensor["pbc"][:, None], tensor["pbc"])
+                self._checked_cells[slot] = (tensor["cell"].clone(), tensor["pbc"].clone())
             if slot not in self._slots:
                 self._slots[slot] = NeighborLists(self._requests, self._skin)
             pairs.append(self._slots[slot].compute(tensor["positions"], tensor["cell"], tensor["pbc"]))

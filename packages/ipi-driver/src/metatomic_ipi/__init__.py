@@ -1,14 +1,26 @@
-"""i-PI driver for exported models: the name is reserved, the driver is not written yet.
+"""Run metatomic models in i-PI: a client of its socket protocol, a PES for i-PI itself, and commands around them.
 
-What belongs here later: a client of i-PI's socket protocol, the file for i-PI's own
-``-m custom`` mode, and the mapping between i-PI's arrays and the pipeline of
-``metatomic_core``. In this release the commands in :py:mod:`metatomic_ipi.cli` say that
-there is no driver and what to use instead. Importing this package imports neither torch
-nor i-PI.
+`Evaluator` turns the structures of i-PI into results, `Client` speaks the protocol; neither imports i-PI.
 """
 
-from importlib.metadata import version
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from .client import Client
+    from .evaluation import Evaluator, Result
 
-__version__ = version("metatomic-ipi")
+__version__ = _version("metatomic-ipi")
+
+__all__ = ["Client", "Evaluator", "Result"]
+
+_MODULES = {"Client": "client", "Evaluator": "evaluation", "Result": "evaluation"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: the commands start without torch and ASE."""
+    if name not in _MODULES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)

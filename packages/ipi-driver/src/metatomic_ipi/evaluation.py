@@ -1,0 +1,292 @@
+"""Structures as i-PI sends them to results as i-PI wants them, through `metatomic_core.engine`.
+
+Everything is in i-PI's atomic units here.  Cells have their vectors as columns, as on the wire; virials are symmetric,
+-dE/dstrain, not divided by the volume; extras are JSON with the same keys for every structure.
+"""
+
+import json
+import os
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+
+import ase
+import numpy as np
+
+from metatomic_core.engine import Engine, Evaluation, Model, Structure
+from metatomic_core.quantities import base_quantity, unit_dimension_for_quantity
+
+from .guards import Guards
+from .options import COMMITTEE
+from .slots import SlotMatcher
+from .template import Template, make_template
+from .units import ANGSTROM, BY_DIMENSION, ELECTRONVOLT, ENERGY, LENGTH
+
+# What extras may be called, besides the names of outputs.
+_ALIASES = {"uncertainty": "energy_uncertainty", "ensemble": "energy_ensemble"}
+_RESERVED = ("raw", "committee_pot", "committee_force", "committee_virial")
+# Outputs that are given for each atom, where the model can.
+_PER_ATOM = ("charge",)
+
+
+class Result(NamedTuple):
+    """The answer for one structure, in the order in which i-PI's own drivers give it.
+
+    Attributes
+    ----------
+    energy
+        In hartree.
+    forces
+        Shape (n_atoms, 3), hartree/bohr.
+    virial
+        Shape (3, 3), hartree; NaN if there is none.
+    extras
+        JSON, or nothing.
+    """
+
+    energy: float
+    forces: np.ndarray
+    virial: np.ndarray
+    extras: str
+
+
+class Evaluator:
+    """Evaluates the structures that i-PI sends.
+
+    Parameters
+    ----------
+    model
+        Path of a model file, or a model.
+    template
+        File with the structure in i-PI's order of atoms, or the structure; see `template`.
+    device
+        "cpu", "cuda", "cuda:1", ...; None for the best one.
+    extensions_directory
+        Directory with the TorchScript extensions of the model.
+    variants
+        Variant of each output: ``{"energy": "pbe"}``.
+    non_conservative
+        Take "forces", "stress", or both ("on"), from direct predictions instead of derivatives.  The mean is removed
+        from direct forces.
+    virial
+        Whether to compute virials; without, they are NaN, and runs at constant pressure stop.
+    extras
+        Outputs of the model to send along, by name.
+    committee
+        "energy" sends the energies of an ensemble along as i-PI's committee, "full" also its forces and virials.
+    pbc, charge, spin_multiplicity
+        See `template.make_template`.
+    check_consistency
+        Check everything that goes into the model and comes out of it, at some cost.
+    skin
+        Skin of the neighbor lists, in angstrom.
+    say
+        Called with the text of each warning.
+    guards
+        Options of `guards.Guards`.
+
+    Raises
+    ------
+    TypeError
+        If an option is unknown or of the wrong type.
+    ValueError
+        If the model can not be loaded or lacks what is asked, or the template does not fit.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        template: Union[str, "os.PathLike[str]", ase.Atoms],
+        *,
+        device: Optional[str] = None,
+        extensions_directory: Optional[str] = None,
+        variants: Optional[Mapping[str, Optional[str]]] = None,
+        non_conservative: Union[bool, str] = False,
+        virial: bool = True,
+        extras: Sequence[str] = (),
+        committee: str = "none",
+        pbc: str = "template",
+        charge: Optional[float] = None,
+        spin_multiplicity: Optional[float] = None,
+        check_consistency: bool = False,
+        skin: float = 1.0,
+        say: Optional[Callable[[str], None]] = None,
+        **guards: Any,
+    ):
+        if committee not in COMMITTEE:
+            raise ValueError(f"expected `committee` to be one of {', '.join(COMMITTEE)}, got '{committee}'")
+        self.guards = Guards(say=say, **guards)
+        self.engine = Engine(
+            model,
+            length_unit=LENGTH,
+            energy_unit=ENERGY,
+            device=device,
+            extensions_directory=extensions_directory,
+            variants=variants,
+            non_conservative=non_conservative,
+            check_consistency=check_consistency,
+            neighbor_skin=skin * ANGSTROM,
+            check_finite=False,
+        )
+        inputs = self.engine.model.requested_inputs()
+        self.template: Template = make_template(template, inputs, pbc, charge, spin_multiplicity)
+        self._check_types()
+        self._direct_forces = non_conservative in (True, "on", "forces")
+        self._results = ["energy", "forces", "virial"] if virial else ["energy", "forces"]
+        for result in self._results:
+            self.engine.source(result)
+        self._committee = committee
+        self._extras = {key: self._output(key) for key in extras}
+        self._watched = self._watched_output()
+        self._outputs, self._units = self._requests()
+        self._slots = SlotMatcher(near=skin * ANGSTROM)
+        self.n_evaluated = 0
+
+    def _check_types(self) -> None:
+        known = set(self.engine.capabilities.atomic_types)
+        for atom, number in enumerate(self.template.types):
+            if int(number) not in known:
+                raise ValueError(
+                    f"expected atomic types that the model knows, {sorted(known)}, got {number} for atom {atom} of the "
+                    "template"
+                )
+
+    def _output(self, key: str) -> str:
+        if key in _RESERVED:
+            raise ValueError(f"expected another name than '{key}' in `extras`, which has a meaning for i-PI")
+        return self.engine.output(_ALIASES.get(key, key))
+
+    def _watched_output(self) -> Optional[str]:
+        if self.guards.max_uncertainty is None:
+            return None
+        return self.engine.output("energy_uncertainty")
+
+    def _kind(self, name: str) -> str:
+        declared: str = self.engine.capabilities.outputs[name].sample_kind
+        return declared if base_quantity(name) in _PER_ATOM else "system"
+
+    def _requests(self) -> "tuple[Dict[str, str], Dict[str, str]]":
+        """Give the kinds of samples of all other outputs, and the units of them and of all inputs."""
+        kinds = {name: self._kind(name) for name in self._extras.values()}
+        if self._committee != "none":
+            kinds[self.engine.output("energy_ensemble")] = "system"
+        if self._watched is not None:
+            kinds[self._watched] = self.engine.capabilities.outputs[self._watched].sample_kind
+        units = dict(self.template.units)
+        for name in kinds:
+            dimension = unit_dimension_for_quantity(name)
+            if dimension in BY_DIMENSION:
+                units[name] = BY_DIMENSION[dimension]
+        if self._committee == "full" and self._direct_forces:
+            raise ValueError("expected conservative forces for a full `committee`, got `non_conservative` forces")
+        return kinds, units
+
+    def __call__(self, cells: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> List[Result]:
+        """Evaluate structures in one call of the model.
+
+        Parameters
+        ----------
+        cells
+            Shape (3, 3) each, vectors as columns, bohr.
+        positions
+            Shape (n_atoms, 3) each, bohr.
+
+        Raises
+        ------
+        ValueError
+            If the number of atoms is not that of the template, or the model fails.
+        GuardError
+            If a guard stops the run.
+        """
+        structures = [self._structure(cell, points) for cell, points in zip(cells, positions, strict=True)]
+        # i-PI pads a batch that is not full with copies of the last structure
+        n_distinct = len(structures)
+        while n_distinct > 1 and _same(structures[n_distinct - 1], structures[n_distinct - 2]):
+            n_distinct -= 1
+        results = self._evaluate(structures[:n_distinct])
+        return results + results[-1:] * (len(structures) - n_distinct)
+
+    def _structure(self, cell: np.ndarray, positions: np.ndarray) -> Structure:
+        n_atoms = len(self.template.types)
+        if positions.shape != (n_atoms, 3):
+            raise ValueError(
+                f"expected {n_atoms} atoms as in the template, got {len(positions)} from i-PI; give the structure that "
+                "i-PI starts from as template"
+            )
+        # copies: the arrays are buffers that i-PI writes again
+        rows = np.array(cell.T, dtype=np.float64, order="C")
+        points = np.array(positions, dtype=np.float64, order="C")
+        return Structure(self.template.types, points, rows, self.template.pbc, self.template.inputs)
+
+    def _evaluate(self, structures: List[Structure]) -> List[Result]:
+        slots = self._slots.assign([structure.positions for structure in structures])
+        evaluation = self.engine.evaluate(
+            structures, self._results, outputs=self._outputs, units=self._units, slots=slots
+        )
+        self.n_evaluated += len(structures)
+        members = self.engine.ensemble(structures, self._units, slots) if self._committee == "full" else None
+        return [self._result(index, structures[index], evaluation, members) for index in range(len(structures))]
+
+    def _result(self, index: int, structure: Structure, evaluation: Evaluation, members: Any) -> Result:
+        rows = evaluation.atoms(index)
+        energy = float(evaluation.energy[index])  # type: ignore[index]
+        forces = evaluation.forces[rows]  # type: ignore[index]
+        if self._direct_forces:
+            # direct forces do not add up to zero by themselves, and would make the centre of mass drift
+            forces = forces - forces.mean(axis=0)
+        virial = evaluation.virial[index] if evaluation.virial is not None else None
+        self.guards.check(
+            lambda: _atoms(structure), energy, forces, virial, self._uncertainties(evaluation, index, rows)
+        )
+        symmetric = np.full((3, 3), np.nan) if virial is None else 0.5 * (virial + virial.T)
+        return Result(energy, forces, symmetric, self._extras_text(evaluation, index, rows, members))
+
+    def _uncertainties(self, evaluation: Evaluation, index: int, rows: slice) -> Optional[np.ndarray]:
+        if self._watched is None:
+            return None
+        values = self._values(evaluation, self._watched, index, rows)
+        return values.reshape(-1) / ELECTRONVOLT
+
+    def _values(self, evaluation: Evaluation, name: str, index: int, rows: slice) -> np.ndarray:
+        if name not in evaluation.outputs:
+            raise ValueError(f"expected output '{name}' to have one block for `extras`, got several")
+        values = evaluation.outputs[name]
+        return values[rows] if self._outputs[name] == "atom" else values[index]
+
+    def _extras_text(self, evaluation: Evaluation, index: int, rows: slice, members: Any) -> str:
+        if not self._outputs:
+            return ""
+        extras: Dict[str, Any] = {}
+        for key, name in self._extras.items():
+            values = self._values(evaluation, name, index, rows)
+            extras[key] = (values[..., 0] if values.shape[-1] == 1 else values).tolist()
+        if self._committee != "none":
+            name = self.engine.output("energy_ensemble")
+            extras["committee_pot"] = self._values(evaluation, name, index, rows).tolist()
+        if members is not None:
+            # one flat list of numbers for each member: i-PI's FFCommittee waits for ever on anything else
+            extras["committee_force"] = [forces[rows].reshape(-1).tolist() for forces in members.forces]
+            extras["committee_virial"] = [
+                (0.5 * (virials[index] + virials[index].T)).reshape(-1).tolist() for virials in members.virials
+            ]
+        return json.dumps(extras) if extras else ""
+
+    def described(self) -> str:
+        """Say what is computed with what, in one line."""
+        pbc = "".join(letter for letter, periodic in zip("xyz", self.template.pbc, strict=True) if periodic) or "none"
+        parts = [
+            self.engine.model.metadata().name or "a model without name",
+            f"on {self.engine.device} in {self.engine.capabilities.dtype}",
+            f"{len(self.template.types)} atoms",
+            f"periodic directions: {pbc} ({self.template.pbc_source})",
+        ]
+        if self._extras or self._committee != "none":
+            keys = list(self._extras) + (["committee"] if self._committee != "none" else [])
+            parts.append(f"extras: {', '.join(keys)}")
+        return ", ".join(parts)
+
+
+def _same(first: Structure, second: Structure) -> bool:
+    return np.array_equal(first.positions, second.positions) and np.array_equal(first.cell, second.cell)
+
+
+def _atoms(structure: Structure) -> ase.Atoms:
+    return ase.Atoms(structure.types, structure.positions / ANGSTROM, cell=structure.cell / ANGSTROM, pbc=structure.pbc)

@@ -1,0 +1,273 @@
+"""The wire format of i-PI's socket protocol: headers, numbers and arrays, and how a connection is opened and closed.
+
+Headers are 12 bytes, upper case, padded with blanks; integers are int32, numbers float64, in the byte order of the
+machine.  What the messages mean is in `client`.
+"""
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import time
+from typing import Callable, List, Optional, Tuple, Union
+
+import numpy as np
+
+HEADER_LENGTH = 12
+# The names of unix sockets in i-PI's input are completed with this.
+SOCKETS_PREFIX = "/tmp/ipi_"
+DEFAULT_PORT = 31415
+# Seconds in which the rest of a message must arrive once it has begun.
+MESSAGE_LIMIT = 60.0
+# Seconds that a close waits for i-PI to notice.
+# Seconds to wait for the GETFORCE that i-PI sends together with the positions.
+_GETFORCE_DELAY = 1e-3
+_LINGER = 1.0
+_FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0
+# Why connecting may work a moment later: no socket yet, nobody listens, or too many clients at once.
+_NOT_YET = (errno.ENOENT, errno.ECONNREFUSED, errno.EAGAIN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ECONNRESET)
+_CHUNK = 1 << 16
+
+Address = Union[str, Tuple[str, int]]
+
+
+class ServerGoneError(ConnectionError):
+    """The connection ended without the message EXIT."""
+
+
+class ProtocolError(ConnectionError):
+    """What arrived is not i-PI's protocol."""
+
+
+def header(name: str) -> bytes:
+    """Give the 12 bytes of a header."""
+    return name.ljust(HEADER_LENGTH).encode()
+
+
+def int32(value: int) -> bytes:
+    """Give the bytes of an integer."""
+    return np.int32(value).tobytes()
+
+
+def described(address: Address) -> str:
+    """Name an address in messages."""
+    if isinstance(address, str):
+        return f"unix socket '{address}'"
+    return f"{address[0]} port {address[1]}"
+
+
+class Connection:
+    """A connection to i-PI.
+
+    Parameters
+    ----------
+    sock
+        The connected socket.
+    message_limit
+        Seconds in which the rest of a message must arrive once it has begun.
+    """
+
+    def __init__(self, sock: socket.socket, message_limit: float = MESSAGE_LIMIT):
+        self._socket = sock
+        self._message_limit = message_limit
+        self._ahead = bytearray()
+
+    def wait(self, limit: Optional[float]) -> None:
+        """Wait for the next message.
+
+        Raises
+        ------
+        TimeoutError
+            If none arrives within ``limit`` seconds; None waits for ever.
+        """
+        if self._ahead:
+            return
+        ready, _, _ = select.select([self._socket], [], [], limit)
+        if not ready:
+            raise TimeoutError(f"expected a message of i-PI within {limit:g} s, got none; is it still running")
+
+    def receive_header(self) -> str:
+        """Receive a header, and give its name.
+
+        Raises
+        ------
+        ServerGoneError
+            If i-PI has closed the connection.
+        ProtocolError
+            If the bytes are no header.
+        """
+        data = bytes(self.receive(HEADER_LENGTH))
+        name = data.rstrip(b" ")
+        if not (name.isalpha() and name.isupper()):
+            raise ProtocolError(f"expected a message of i-PI, got {data!r}; is another program listening there")
+        return name.decode()
+
+    def receive(self, n_bytes: int) -> memoryview:
+        """Receive a number of bytes.
+
+        Raises
+        ------
+        ServerGoneError
+            If i-PI has closed the connection.
+        TimeoutError
+            If they do not arrive in time.
+        """
+        buffer = memoryview(bytearray(n_bytes))
+        position = min(n_bytes, len(self._ahead))
+        buffer[:position] = self._ahead[:position]
+        del self._ahead[:position]
+        self._socket.settimeout(self._message_limit)
+        while position < n_bytes:
+            try:
+                received = self._socket.recv_into(buffer[position:])
+            except TimeoutError:
+                raise TimeoutError(
+                    f"expected the rest of a message of i-PI within {self._message_limit:g} s, got {position} of "
+                    f"{n_bytes} bytes"
+                ) from None
+            except OSError as error:
+                raise ServerGoneError(f"expected a message of i-PI, got a broken connection: {error}") from error
+            if received == 0:
+                if position == 0:
+                    raise ServerGoneError("expected a message of i-PI, got the end of the connection without EXIT")
+                raise ServerGoneError(
+                    f"expected a whole message of i-PI, got the end of the connection after {position} of {n_bytes} "
+                    "bytes"
+                )
+            position += received
+        return buffer
+
+    def read_ahead(self) -> None:
+        """Take what has arrived out of the hands of the system, before a long silence.
+
+        i-PI sends GETFORCE along with the positions.  If this process were killed with that unread, the system would
+        reset the connection, and i-PI's thread would die of it; with nothing unread it sees an orderly end, and gives
+        the positions to another client.
+        """
+        ready, _, _ = select.select([self._socket], [], [], _GETFORCE_DELAY)
+        if ready:
+            with contextlib.suppress(OSError):
+                self._ahead += self._socket.recv(_CHUNK)
+
+    def receive_array(self, shape: Tuple[int, ...]) -> np.ndarray:
+        """Receive an array of float64."""
+        n_bytes = 8 * int(np.prod(shape))
+        return np.frombuffer(self.receive(n_bytes), dtype=np.float64).reshape(shape)
+
+    def receive_int(self, name: str, largest: int) -> int:
+        """Receive an integer from 0 to ``largest``."""
+        value = int(np.frombuffer(self.receive(4), dtype=np.int32)[0])
+        if not 0 <= value <= largest:
+            raise ProtocolError(f"expected {name} between 0 and {largest} from i-PI, got {value}")
+        return value
+
+    def receive_text(self, name: str, longest: int = 1 << 20) -> str:
+        """Receive a text after its length."""
+        return bytes(self.receive(self.receive_int(f"the length of {name}", longest))).decode(errors="replace")
+
+    def send(self, parts: List[bytes]) -> None:
+        """Send parts of a message, in one go.
+
+        Raises
+        ------
+        ServerGoneError
+            If i-PI has closed the connection.
+        """
+        self._socket.settimeout(self._message_limit)
+        try:
+            self._socket.sendall(b"".join(parts))
+        except OSError as error:
+            raise ServerGoneError(f"expected i-PI to take a message, got a broken connection: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection so that i-PI sees its end rather than a reset; see `close_socket`."""
+        close_socket(self._socket)
+
+
+def close_socket(sock: socket.socket, linger: float = _LINGER) -> None:
+    """Close a socket so that i-PI sees the end of the connection, whatever it has sent and may still send.
+
+    A close with unread data, such as the GETFORCE that i-PI sends along with the positions, resets the connection;
+    i-PI's thread then dies on a ConnectionResetError, and i-PI hangs for ever.  With an orderly end it gives the
+    positions to another client.
+    """
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        _drain(sock, linger)
+        # from here on, sending to a unix socket fails at once, so that nothing can come between drain and close
+        sock.shutdown(socket.SHUT_RD)
+        _drain(sock, 0.0)
+    with contextlib.suppress(OSError):
+        sock.close()
+
+
+def _drain(sock: socket.socket, limit: float) -> None:
+    """Read and drop what arrives until the other end closes."""
+    end = time.monotonic() + limit
+    sock.setblocking(False)
+    while True:
+        ready, _, _ = select.select([sock], [], [], max(0.0, end - time.monotonic()))
+        if not ready or not sock.recv(_CHUNK):
+            return
+
+
+def connect(address: Address, limit: float, waiting: Optional[Callable[[], None]] = None) -> Connection:
+    """Connect to i-PI, trying again until it is there.
+
+    Parameters
+    ----------
+    address
+        Path of a unix socket, or host and port.
+    limit
+        Seconds after which to give up.
+    waiting
+        Called once when the first attempt has failed.
+
+    Raises
+    ------
+    ConnectionError
+        If there is no i-PI after this time, or the address can never work; the message says why.
+    """
+    end = time.monotonic() + limit
+    delay = _FIRST_DELAY
+    while True:
+        try:
+            return Connection(_connected_socket(address, max(0.1, end - time.monotonic())))
+        except socket.gaierror as error:
+            raise ConnectionError(f"expected the name of a host for `--host`, got '{address[0]}': {error}") from error
+        except OSError as error:
+            final = error.errno not in _NOT_YET and not isinstance(error, TimeoutError)
+            if final or time.monotonic() + delay > end:
+                raise ConnectionError(_no_server(address, limit, error, final)) from error
+        if waiting is not None:
+            waiting()
+            waiting = None
+        time.sleep(delay)
+        delay = min(2 * delay, _LONGEST_DELAY)
+
+
+def _connected_socket(address: Address, timeout: float) -> socket.socket:
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET:
+            # small messages go out at once, and a host that has vanished is noticed
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.settimeout(timeout)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _no_server(address: Address, limit: float, error: OSError, final: bool) -> str:
+    when = "" if final else f" within {limit:g} s"
+    text = f"expected i-PI at {described(address)}{when}, got '{error.strerror or error}'"
+    if isinstance(address, str) and error.errno == errno.ECONNREFUSED and os.path.exists(address):
+        return f"{text}; no i-PI listens on this file, which a run that was killed has left: remove it, `rm {address}`"
+    if isinstance(address, str) and error.errno == errno.ENOENT:
+        return f"{text}; start i-PI with an <ffsocket mode='unix'> of this <address>, or wait longer with --wait"
+    return f"{text}; start i-PI first, or wait longer with --wait"

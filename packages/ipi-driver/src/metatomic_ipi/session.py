@@ -1,0 +1,122 @@
+"""A client as a process: signals, what is printed at start and end, and the exit status."""
+
+import signal
+import time
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+from .client import Client
+from .evaluation import Evaluator
+from .protocol import Address, connect, described
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class Stopped(Exception):  # noqa: N818  (it is no error)
+    """The process was asked to stop by a signal."""
+
+    def __init__(self, number: int):
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.status = 128 + number
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into `Stopped`, wherever the program is; a second signal then ends it at once."""
+
+    def stop(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def run_client(
+    evaluator: Evaluator,
+    address: Address,
+    say: Callable[[str], None],
+    *,
+    use_shm: bool = False,
+    wait: float = 60.0,
+    timeout: float = 0.0,
+) -> int:
+    """Connect to i-PI, serve it until it ends, and say where the time went.
+
+    Parameters
+    ----------
+    evaluator
+        Evaluates the structures.
+    address
+        Where i-PI listens.
+    say
+        Called with each line for the user.
+    use_shm
+        Shared memory mode.
+    wait
+        Seconds to wait for i-PI.
+    timeout
+        Seconds of silence after which to give up; zero for never.
+
+    Returns
+    -------
+    int
+        Exit status: 0 after EXIT, 128 + number after a signal.
+
+    Raises
+    ------
+    ConnectionError, TimeoutError
+        If i-PI is not there, goes away, or sends nonsense.
+    ValueError
+        If the model fails, or a guard stops the run.
+    """
+    start = time.perf_counter()
+    say(evaluator.described())
+    where = described(address)
+    with stop_on_signals():
+        try:
+            connection = connect(
+                address, wait, lambda: say(f"waiting up to {wait:g} s for i-PI at {described(address)}")
+            )
+            say(f"connected to i-PI at {where}")
+            client = Client(
+                connection, evaluator, use_shm=use_shm, first_limit=max(wait, 1.0), idle_limit=timeout or None
+            )
+            try:
+                client.run()
+            finally:
+                for line in summary(client, evaluator, time.perf_counter() - start):
+                    say(line)
+        except Stopped as stopped:
+            say(f"{stopped}; i-PI goes on when another client connects")
+            return stopped.status
+    say("i-PI has finished")
+    return 0
+
+
+def summary(client: Client, evaluator: Evaluator, total: float) -> Iterator[str]:
+    """Give lines that say what was done and where the time went."""
+    n = evaluator.n_evaluated
+    yield f"{n} structures in {client.n_requests} requests, {total:.1f} s"
+    if client.n_requests == 0:
+        return
+    engine = evaluator.engine.seconds
+    seconds = client.seconds
+    rows = {
+        "model": engine["model"],
+        "neighbor lists": engine["neighbors"],
+        "client": seconds["evaluation"] - engine["model"] - engine["neighbors"],
+        "messages": seconds["transfer"],
+        "waiting for i-PI": seconds["waiting"],
+    }
+    for name, value in rows.items():
+        each = 1000 * value / client.n_requests
+        yield f"  {name:17}{value:9.2f} s {100 * value / total:5.1f} % {each:9.3f} ms per request"
+    guards = evaluator.guards.summary()
+    if guards:
+        yield guards

@@ -1,0 +1,194 @@
+"""The template: what i-PI does not send, namely types, periodicity, and inputs such as masses and charges."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Union
+
+import ase
+import ase.io
+import numpy as np
+
+from metatomic_core import ModelOutput
+from metatomic_core.quantities import canonical_name
+
+# the comment line of i-PI's xyz files, which always describe periodic structures
+_IPI_CELL = re.compile(r"#?\s*CELL\s*[({]\s*(?:abcABC|H|GENH)\s*[)}]\s*:", re.IGNORECASE)
+_IPI_POSITIONS = re.compile(r"positions\{\s*(\w*)\s*\}")
+_ORIENTATION_TOLERANCE = 1e-6
+
+
+class Template(NamedTuple):
+    """What is known of the structure without i-PI.
+
+    Attributes
+    ----------
+    types
+        Shape (n_atoms,), atomic numbers.
+    pbc
+        Shape (3,), bool.
+    pbc_source
+        Where the periodicity comes from, for people.
+    inputs
+        Inputs that the model requests, by name.
+    units
+        Their units.
+    """
+
+    types: np.ndarray
+    pbc: np.ndarray
+    pbc_source: str
+    inputs: Dict[str, np.ndarray]
+    units: Dict[str, str]
+
+
+class _Source(NamedTuple):
+    get: Callable[[ase.Atoms], Any]
+    unit: str
+
+
+def _spin_multiplicity(atoms: ase.Atoms) -> float:
+    info: Dict[str, Any] = atoms.info
+    return float(info.get("spin_multiplicity", info.get("spin", 1)))
+
+
+# by name and kind of samples; velocities and momenta are i-PI's, and it does not send them
+_SOURCES: Mapping[tuple[str, str], _Source] = {
+    ("mass", "atom"): _Source(lambda atoms: atoms.get_masses(), "u"),
+    ("charge", "atom"): _Source(lambda atoms: atoms.get_initial_charges(), "e"),
+    ("charge", "system"): _Source(lambda atoms: float(atoms.info.get("charge", 0)), "e"),
+    ("spin_multiplicity", "system"): _Source(lambda atoms: _spin_multiplicity(atoms), ""),
+}
+
+
+def read_structure(path: Union[str, "os.PathLike[str]"]) -> ase.Atoms:
+    """Read one structure from any file that ASE reads, or from i-PI's own xyz.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no structure that can be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"expected a file with a structure, got '{path}', which does not exist")
+    try:
+        if _is_ipi_xyz(path):
+            return _read_ipi_xyz(path)
+        atoms: ase.Atoms = ase.io.read(path, index=0)  # type: ignore[assignment]
+    except Exception as error:
+        raise ValueError(
+            f"expected a structure that ASE reads in '{path}', got {type(error).__name__}: {error}"
+        ) from error
+    if len(atoms) == 0:
+        raise ValueError(f"expected a structure with atoms in '{path}', got none")
+    return atoms
+
+
+def _is_ipi_xyz(path: Path) -> bool:
+    if path.suffix != ".xyz":
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        file.readline()
+        return _IPI_CELL.search(file.readline()) is not None
+
+
+def _read_ipi_xyz(path: Path) -> ase.Atoms:
+    """Read the species of an xyz file of i-PI, whose comment ASE takes for something else."""
+    with path.open(encoding="utf-8") as file:
+        n_atoms = int(file.readline())
+        comment = file.readline()
+        rows = [file.readline().split() for _ in range(n_atoms)]
+    atoms = ase.Atoms([row[0] for row in rows], [[float(x) for x in row[1:4]] for row in rows], pbc=True)
+    parameters = re.search(r"abcABC\s*[)}]\s*:((?:\s+[-+.\deE]+){6})", comment)
+    units = _IPI_POSITIONS.search(comment)
+    if parameters is not None and units is not None and units.group(1) == "angstrom":
+        atoms.cell = ase.cell.Cell.fromcellpar([float(x) for x in parameters.group(1).split()])
+    return atoms
+
+
+def make_template(
+    structure: Union[str, "os.PathLike[str]", ase.Atoms],
+    requested: Mapping[str, ModelOutput],
+    pbc: str = "template",
+    charge: Optional[float] = None,
+    spin_multiplicity: Optional[float] = None,
+) -> Template:
+    """Make a template.
+
+    Parameters
+    ----------
+    structure
+        File or structure.
+    requested
+        Inputs that the model requests.
+    pbc
+        Periodic directions such as "xyz" or "xy", "none", or "template" for those of the structure.
+    charge, spin_multiplicity
+        Values instead of those of the structure.
+
+    Raises
+    ------
+    ValueError
+        If something is missing, or the cell is not oriented as i-PI's.
+    """
+    atoms = structure if isinstance(structure, ase.Atoms) else read_structure(structure)
+    periodic, source = _periodicity(atoms, pbc)
+    if periodic.any():
+        check_orientation(atoms)
+    info = dict(atoms.info)
+    if charge is not None:
+        info["charge"] = charge
+    if spin_multiplicity is not None:
+        info["spin_multiplicity"] = spin_multiplicity
+    atoms = atoms.copy()
+    atoms.info = info
+    inputs, units = {}, {}
+    for name, output in requested.items():
+        found = _source(name, output)
+        inputs[name] = np.asarray(found.get(atoms), dtype=np.float64)
+        units[name] = found.unit
+    return Template(np.asarray(atoms.numbers), periodic, source, inputs, units)
+
+
+def _periodicity(atoms: ase.Atoms, pbc: str) -> "tuple[np.ndarray, str]":
+    if pbc == "template":
+        return np.array(atoms.pbc, dtype=bool), "from the template"
+    letters = "" if pbc == "none" else pbc
+    if len(set(letters)) != len(letters) or not set(letters) <= set("xyz") or (letters == "" and pbc != "none"):
+        raise ValueError(f"expected `pbc` to be 'template', 'none' or some of 'xyz', got '{pbc}'")
+    return np.array([letter in letters for letter in "xyz"]), "as you asked"
+
+
+def _source(name: str, output: ModelOutput) -> _Source:
+    key = (canonical_name(name), output.sample_kind)
+    if key not in _SOURCES:
+        known = ", ".join(f"'{known}' per {kind}" for known, kind in _SOURCES)
+        raise ValueError(
+            f"expected a model whose inputs are known under i-PI, got one that requests '{name}' per "
+            f"{output.sample_kind}; known are {known}"
+        )
+    return _SOURCES[key]
+
+
+def is_oriented(cell: np.ndarray) -> bool:
+    """Tell whether a cell, shape (3, 3) with vectors as rows, has a along x, b in the plane xy and c above it."""
+    size = np.abs(cell).max()
+    upper = np.abs(cell[[0, 0, 1], [1, 2, 2]]).max()
+    return bool(upper <= _ORIENTATION_TOLERANCE * size and (np.diag(cell) >= 0).all())
+
+
+def check_orientation(atoms: ase.Atoms) -> None:
+    """Check that i-PI would not turn the cell of a structure, which it does without turning the atoms.
+
+    Raises
+    ------
+    ValueError
+        If a is not along x, or b not in the plane xy.
+    """
+    if not is_oriented(atoms.cell.array):
+        rows = "; ".join(" ".join(f"{x:g}" for x in row) for row in atoms.cell.array)
+        raise ValueError(
+            f"expected a cell with a along x and b in the plane xy, the only orientation that i-PI has, got the rows "
+            f"{rows}; `metatomic-ipi input` writes a structure that is turned, cell and atoms"
+        )

@@ -1,0 +1,186 @@
+"""``metatomic-ipi input``, ``run`` and ``pes-path``, and the inputs that they write, run by i-PI."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from command_line import fail, succeed
+from ipi_cases import argon, oscillators
+from ipi_models import Oscillators, exported
+from ipi_processes import Bench
+
+from metatomic_ipi import Evaluator
+from metatomic_ipi.input_xml import CASES, standard_form
+from metatomic_ipi.output import columns
+from metatomic_ipi.units import ANGSTROM
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def argon_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("argon") / "argon.xyz"
+    argon().write(path)
+    return path
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_input_of_each_case_runs(case, models, argon_file, tmp_path):
+    options = ["--steps", STEPS, "--temperature", 60, "--beads", 2] if "pimd" in case else ["--steps", STEPS]
+    result = succeed("ipi", "input", models / "argon.pt", argon_file, "--case", case, "-o", tmp_path, *options)
+    assert f"wrote {tmp_path / 'input.xml'}" in result.stdout
+    assert "<!--" in (tmp_path / "input.xml").read_text()
+    with Bench(tmp_path) as bench:
+        server = bench.ipi()
+        client = bench.client(models / "argon.pt", address=["--unix", "metatomic", "-S", bench.prefix])
+        assert server.wait() == 0
+        assert "reports success" in server.text(), server.text()[-1500:]
+        assert client.wait(10) == 0
+    tables = sorted(tmp_path.glob("*simulation.out"))
+    assert len(tables) == (4 if case == "remd" else 1)
+    for table in tables:
+        rows = columns(table)
+        assert np.isfinite(rows["potential"]).all()
+        assert ("temperature" in rows) == (case not in ("geop", "phonons"))
+    if case == "phonons":
+        assert list(tmp_path.glob("simulation.phonons*.eigval"))
+
+
+@pytest.mark.parametrize("mode", ["unix", "inet", "shm", "ffdirect"])
+def test_run_in_each_mode(mode, models, tmp_path):
+    oscillators().write(tmp_path / "start.xyz")
+    command = [
+        sys.executable, "-m", "metatomic_ipi", "run", models / "oscillators.pt", tmp_path / "start.xyz",
+        "--case", "pimd", "--beads", "4", "--steps", STEPS, "--mode", mode, "--extra", "dipole", "-o", tmp_path / "run",
+        "--port", "31999",
+    ]  # fmt: skip
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "run" / "simulation.png")
+    assert (tmp_path / "run" / "simulation.png").stat().st_size > 10000
+    assert np.loadtxt(tmp_path / "run" / "simulation.dipole_3").shape == (STEPS + 1, 3)
+    assert "finished in" in done.stderr
+
+
+def test_run_stops_all_on_interrupt(models, argon_file, tmp_path):
+    command = [
+        sys.executable, "-m", "metatomic_ipi", "run", models / "argon.pt", argon_file,
+        "--steps", 1000000, "--clients", 2, "-o", tmp_path / "run",
+    ]  # fmt: skip
+    process = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True)
+    table = tmp_path / "run" / "simulation.out"
+    end = time.monotonic() + 60
+    while not (table.exists() and "\n" in table.read_text().partition("#")[2]) and time.monotonic() < end:
+        time.sleep(0.1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert text.splitlines()[-1].startswith("metatomic-ipi: interrupted; stopping i-PI")
+    assert (tmp_path / "run" / "RESTART").exists()
+    assert len(children) == 3
+    assert not any(os.path.exists(f"/proc/{child}") for child in children)
+
+
+def test_run_explains_failure(tmp_path):
+    model = exported(Oscillators(8, 2, "raise"), tmp_path / "model.pt")
+    oscillators().write(tmp_path / "start.xyz")
+    command = [sys.executable, "-m", "metatomic_ipi", "run", model, tmp_path / "start.xyz", "-o", tmp_path / "run"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 1
+    assert "expected a calm sea, got a storm" in done.stderr
+    assert done.stderr.splitlines()[-1] == "metatomic-ipi: i-PI has not finished"
+
+
+def test_structure_is_turned_with_its_atoms(models):
+    atoms = argon()
+    atoms.rotate(37, (1, 2, 3), rotate_cell=True)
+    with pytest.raises(ValueError, match="expected a cell with a along x and b in the plane xy"):
+        Evaluator(models / "argon.pt", atoms)
+    turned = standard_form(atoms)
+    engine = Evaluator(models / "argon.pt", turned)
+    (result,) = engine([turned.cell.array.T * ANGSTROM], [turned.positions * ANGSTROM])
+    (expected,) = engine([argon().cell.array.T * ANGSTROM], [argon().positions * ANGSTROM])
+    assert result.energy == pytest.approx(expected.energy, rel=1e-12)
+    np.testing.assert_allclose(turned.cell.array, argon().cell.array, atol=1e-12)
+
+
+def test_molecule_gets_a_box_that_the_model_does_not_see(models, tmp_path):
+    atoms = oscillators()
+    atoms.cell = None
+    atoms.write(tmp_path / "molecule.xyz")
+    succeed("ipi", "input", models / "oscillators.pt", tmp_path / "molecule.xyz", "-o", tmp_path)
+    template = ase.io.read(tmp_path / "template.xyz")
+    assert not template.pbc.any()
+    assert template.cell.volume > 1e6
+
+
+def test_inputs_are_not_overwritten(models, argon_file, tmp_path):
+    succeed("ipi", "input", models / "argon.pt", argon_file, "-o", tmp_path)
+    assert "expected no 'input.xml' in" in fail("ipi", "input", models / "argon.pt", argon_file, "-o", tmp_path)
+    succeed("ipi", "input", models / "argon.pt", argon_file, "-o", tmp_path, "--force")
+
+
+def test_pes_path():
+    path = Path(succeed("ipi", "pes-path").stdout.strip())
+    assert path.name == "pes.py"
+    assert "__DRIVER_CLASS__" in path.read_text()
+
+
+def test_help_names_all_commands():
+    text = succeed("ipi", "--help").stdout
+    for name in ("client", "input", "run", "pes-path", "Example"):
+        assert name in text
+    assert "--max-uncertainty" in succeed("ipi", "client", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        ([], 2, "expected --unix NAME, or --host and --port, got none of them"),
+        (["--unix", "a", "--host", "b"], 2, "expected either --unix or --host and --port, got both"),
+        (["--host", "b", "--shm"], 2, "expected --unix with --shm"),
+        (["--unix", "a", "--wait", "-1"], 2, "expected --wait and --timeout to be zero or more"),
+        (["--unix", "a", "--extra", "dipole"], 1, "got 'dipole'"),
+        (["--unix", "a", "--pbc", "q"], 1, "expected `pbc` to be 'template', 'none' or some of 'xyz', got 'q'"),
+        (["--unix", "a", "--variant", "energy:pbe"], 1, "expected a variant of 'energy', got 'pbe'"),
+    ],
+)
+def test_wrong_options(options, status, message, models, argon_file):
+    assert message in fail("ipi", models / "argon.pt", argon_file, *options, status=status)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--case", "npt"], "expected a structure that is periodic along x, y and z for 'npt'"),
+        (["--temperature", "-5"], "expected `temperature` to be positive, got -5"),
+        (["--temperatures", "1,b"], "expected `--temperatures` as numbers separated by commas, got '1,b'"),
+    ],
+)
+def test_wrong_settings(options, message, models, tmp_path):
+    oscillators().write(tmp_path / "start.xyz")
+    assert message in fail("ipi", "input", models / "oscillators.pt", tmp_path / "start.xyz", "-o", tmp_path, *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("extra=dipole", "got 'extra'; did you mean 'extras'"),
+        ("extras=quadrupole", "got 'quadrupole'"),
+        ("max_force=high", "expected `max_force` to be a number, got 'high'"),
+        ("virial=maybe", "expected `virial` to be true or false, got 'maybe'"),
+    ],
+)
+def test_wrong_parameters_of_the_pes(options, message, models, bench):
+    given = f"model={models / 'oscillators.pt'},template=template.xyz,{options}"
+    path = Path(succeed("ipi", "pes-path").stdout.strip())
+    driver = bench.stock_driver("-m", "custom", "-P", path, "-u", "-a", "x", "-S", bench.prefix, "-o", given)
+    assert driver.wait() == 1
+    assert message in driver.last_line()
