@@ -317,3 +317,25 @@ def test_float32_does_not_lose_precision_far_from_the_origin():
     far = dataclasses.replace(structure, positions=structure.positions + 1e4)
     near, moved = engine.evaluate([structure], ["forces"]), engine.evaluate([far], ["forces"])
     np.testing.assert_allclose(moved.forces, near.forces, atol=2e-6 * np.abs(near.forces).max())
+
+
+def test_ensemble_has_derivatives_of_each_member():
+    """The members of the model are 0.9, 1 and 1.1 times its energy."""
+    outputs = {
+        "energy": ModelOutput(unit="eV", sample_kind="atom"),
+        "energy_ensemble": ModelOutput(unit="eV", sample_kind="atom"),
+    }
+    engine = Engine(wrap(TwoLists(), outputs), length_unit="angstrom", energy_unit="eV")
+    beads = [STRUCTURES["triclinic"], STRUCTURES["slab"]]
+    mean = engine.evaluate(beads, ["energy", "forces", "virial"])
+    members = engine.ensemble(beads)
+    for member, factor in enumerate((0.9, 1.0, 1.1)):
+        np.testing.assert_allclose(members.energies[member], factor * mean.energy, rtol=1e-12)
+        np.testing.assert_allclose(members.forces[member], factor * mean.forces, atol=1e-13)
+        np.testing.assert_allclose(members.virials[member], factor * mean.virial, atol=1e-12)
+
+
+def test_guard_of_finite_values_can_be_left_to_the_adapter():
+    atoms = dataclasses.replace(STRUCTURES["molecule"], positions=np.zeros((4, 3)))
+    engine = Engine(wrap(TwoLists()), length_unit="angstrom", energy_unit="eV", check_finite=False)
+    assert np.isnan(engine.evaluate([atoms], ["forces"]).forces).any()
