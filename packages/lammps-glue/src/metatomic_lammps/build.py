@@ -19,8 +19,6 @@ SOURCES = Path(__file__).parent / "plugin"
 # LAMMPS loads files whose names end so
 FILE_NAME = "metatomicplugin.so"
 _LOG = "build.log"
-# lines of the compiler to show when it fails
-_SHOWN_LINES = 15
 
 Report = Callable[[str, int, int], None]
 
@@ -109,6 +107,6 @@ def _run(command: list[str], output: TextIO, log: Path, report: Optional[Report]
                 name = os.path.basename(what.split()[-1]).removesuffix(".o") if what.split() else ""
                 report(name, int(done), int(total))
     if process.returncode != 0:
-        errors = [line for line in lines if "error" in line.lower()] or lines
-        shown = "".join(errors[:_SHOWN_LINES]).rstrip()
-        raise RuntimeError(f"expected `{os.path.basename(command[0])}` to succeed, got an error; see {log}\n{shown}")
+        errors = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
+        program, shown = os.path.basename(command[0]), errors[0].strip()
+        raise RuntimeError(f"expected `{program}` to succeed, got an error; see {log}: {shown}")
