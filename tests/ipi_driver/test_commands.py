@@ -73,7 +73,13 @@ def test_run_stops_all_on_interrupt(models, argon_file, tmp_path):
         sys.executable, "-m", "metatomic_ipi", "run", models / "argon.pt", argon_file,
         "--steps", 1000000, "--clients", 2, "-o", tmp_path / "run",
     ]  # fmt: skip
-    process = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True)
+    # whoever runs the tests in the background ignores SIGINT, and processes inherit that
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     table = tmp_path / "run" / "simulation.out"
     end = time.monotonic() + 60
     while not (table.exists() and "\n" in table.read_text().partition("#")[2]) and time.monotonic() < end:
