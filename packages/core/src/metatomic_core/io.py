@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from importlib import metadata as importlib_metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Union
+from typing import TYPE_CHECKING, Iterator, Optional, Union
 
 import torch
 
@@ -285,8 +285,3 @@ def load_atomistic_model(path: PathLike, extensions_directory: Optional[str] = N
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ValueError(f"expected a model file that torch can load, got '{path}': {lines[0]}") from error
     return LoadedModel(script, header, Path(path))
-
-
-def header_as_dict(path: PathLike) -> Dict[str, Any]:
-    """Give the header of a model file as plain data."""
-    return read_header(path).to_dict()
