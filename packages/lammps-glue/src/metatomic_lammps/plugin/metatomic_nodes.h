@@ -66,8 +66,6 @@ class Nodes : protected LAMMPS_NS::Pointers {
   double depth(const double *position) const;
   void add_node(int atom, int type);
   void place_images();
-  int32_t *add_pair(int32_t *out, int32_t first, const Place &second) const;
-  int32_t *add_reverse(int32_t *out, int32_t first, const Place &second) const;
 };
 
 }    // namespace metatomic

@@ -104,7 +104,7 @@ void PairMetatomic::name_units()
   auto known = d.query.units;
   for (const auto &names : {d.model->inputs(), d.model->outputs()})
     for (const auto &item : names) {
-      auto unit = known.find(metatomic::base_name(item.first));
+      auto unit = known.find(d.model->quantity(item.first));
       if (unit != known.end() && unit->first != "energy") d.query.units[item.first] = unit->second;
     }
 }
@@ -113,7 +113,9 @@ void PairMetatomic::choose_outputs()
 {
   Data &d = *data;
   const auto &offered = d.model->outputs();
-  auto pick = [&](const char *name) { return metatomic::pick_output(name, offered, d.options.variants); };
+  auto pick = [&](const std::string &name) { return d.model->output_name(name, d.options.variants); };
+  for (const auto &variant : d.options.variants)
+    if (pick(variant.first).empty()) throw std::runtime_error(unknown_output(variant.first));
   d.energy = pick("energy");
   if (d.energy.empty()) throw std::runtime_error("expected a model with an energy, got one without");
   d.has_atomic_energies = offered.at(d.energy) != "system";
@@ -128,13 +130,13 @@ void PairMetatomic::choose_outputs()
     if (!d.uncertainty.empty() && offered.at(d.uncertainty) != "atom") d.uncertainty.clear();
   }
   for (const auto &wanted : d.options.outputs) {
-    std::string name = pick(wanted.c_str());
+    std::string name = pick(wanted);
     if (name.empty()) throw std::runtime_error(unknown_output(wanted));
-    std::string base = metatomic::base_name(name);
+    std::string base = d.model->quantity(name);
     if (comm->nprocs > 1 && std::find(ADDITIVE.begin(), ADDITIVE.end(), base) == ADDITIVE.end())
       throw std::runtime_error("expected an output that is a sum over atoms for `output` on several ranks, one of " +
                                metatomic::join(ADDITIVE) + ", got '" + wanted + "'; use one rank or `fix pair`");
-    d.sums.emplace_back(name, d.model->columns(d.query, name, "system"));
+    d.sums.emplace_back(name, d.model->columns(name, "system"));
     nextra += d.sums.back().second;
   }
 }
@@ -156,7 +158,7 @@ void PairMetatomic::coeff(int narg, char **arg)
     memory->create(cutsq, n + 1, n + 1, "pair:cutsq");
   }
   try {
-    auto types = metatomic::parse_types(metatomic::Words(arg, arg + narg), n, data->model->atomic_types());
+    auto types = metatomic::parse_types(metatomic::Words(arg, arg + narg), n, data->model->types());
     data->atomic_types.assign(1, -1);
     data->atomic_types.insert(data->atomic_types.end(), types.begin(), types.end());
   } catch (const std::runtime_error &problem) {
@@ -164,9 +166,9 @@ void PairMetatomic::coeff(int narg, char **arg)
   }
   // as LAMMPS' own many-body styles do, so that an input needs no `mass` lines
   for (int i = 1; i <= n; i++) {
-    double mass = metatomic::element_mass(data->atomic_types[i]);
-    if (mass > 0.0 && atom->mass && !atom->mass_setflag[i])
-      atom->set_mass(FLERR, i, mass * data->units.gram_per_mole);
+    for (const auto &type : data->model->types())
+      if (type.number == data->atomic_types[i] && type.mass > 0.0 && atom->mass && !atom->mass_setflag[i])
+        atom->set_mass(FLERR, i, type.mass * data->units.gram_per_mole);
   }
   for (int i = 1; i <= n; i++)
     for (int j = 1; j <= n; j++) setflag[i][j] = data->atomic_types[i] >= 0 && data->atomic_types[j] >= 0;
@@ -240,14 +242,14 @@ void PairMetatomic::init_style()
                         "`non_conservative forces`");
     std::string problem;
     try {
-      if (d.is_local < 0) d.is_local = d.model->is_local(d.query, d.energy);
+      if (d.is_local < 0) d.is_local = d.model->is_local(d.energy);
     } catch (const std::exception &) {
       d.is_local = 0;  // the time step will tell
     }
     d.mode = !d.is_local ? ListMode::FULL_GHOSTS : only_half ? ListMode::HALF_OFF : ListMode::FULL;
     widen_ghost_shell();
     for (const auto &input : d.model->inputs()) {
-      auto base = metatomic::base_name(input.first);
+      auto base = d.model->quantity(input.first);
       if (base == "velocity" || base == "momentum") comm->ghost_velocity = 1;
     }
   }
@@ -300,7 +302,7 @@ void *PairMetatomic::extract(const char *name, int &dim)
   // `fix pair ... NAME 1` asks for a switch with which it announces the steps in which it needs the output
   std::string text = name;
   if (text.size() < 6 || text.substr(text.size() - 5) != "_flag" || !data->model) return nullptr;
-  std::string output = metatomic::pick_output(text.substr(0, text.size() - 5), data->model->outputs(), data->options.variants);
+  std::string output = data->model->output_name(text.substr(0, text.size() - 5), data->options.variants);
   auto found = data->atom_outputs.find(output);
   if (found == data->atom_outputs.end()) return nullptr;
   found->second.trigger = 0;
@@ -313,12 +315,12 @@ void *PairMetatomic::extract_peratom(const char *name, int &columns)
   Data &d = *data;
   std::string output, problem;
   try {
-    output = metatomic::pick_output(name, d.model->outputs(), d.options.variants);
+    output = d.model->output_name(name, d.options.variants);
     if (output.empty()) throw std::runtime_error(unknown_output(name));
     if (d.model->outputs().at(output) == "system")
       throw std::runtime_error("expected an output for each atom, got '" + output + "', which the model gives for systems; "
                                "use `pair_style metatomic ... output " + output + "` and `compute pair`");
-    if (!d.atom_outputs.count(output)) d.atom_outputs[output].columns = d.model->columns(d.query, output, "atom");
+    if (!d.atom_outputs.count(output)) d.atom_outputs[output].columns = d.model->columns(output, "atom");
   } catch (const std::exception &caught) {
     problem = metatomic::message(caught);
   }

@@ -93,7 +93,7 @@ void PairMetatomic::fill_inputs()
 {
   Data &d = *data;
   for (const auto &input : d.model->inputs()) {
-    std::string quantity = metatomic::base_name(input.first);
+    std::string quantity = d.model->quantity(input.first);
     auto &values = d.query.inputs[input.first];
     values.clear();
     if (quantity == "charge" && !atom->q)
@@ -152,7 +152,7 @@ void PairMetatomic::check_results()
     int i = d.nodes->atoms()[n];
     throw std::runtime_error(std::string("expected finite ") + (finite_energy ? "forces" : "energies") +
                              " from the model, got nan or infinity for atom " + std::to_string(atom->tag[i]) + " (" +
-                             metatomic::element_symbol(d.query.types[n]) + ") at step " +
+                             d.model->type_name(d.query.types[n]) + ") at step " +
                              std::to_string(update->ntimestep));
   }
   if (!std::isfinite(energy.data[0]))
