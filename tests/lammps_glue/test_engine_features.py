@@ -321,6 +321,51 @@ def test_benchmarks_of_lammps_run_with_only_the_pair_lines_changed(name, ranks, 
         close(tables[1][column], tables[0][column], tolerance)
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_strain_by_finite_differences_of_atoms(ranks, both):
+    """LAMMPS strains atoms and ghosts, not the box, for second derivatives and for virials."""
+    commands = f"""compute virial all pressure NULL virial
+compute born all born/matrix numdiff 1e-4 virial
+fix strain all numdiff/virial 1 1e-4
+thermo_style custom step pe c_born[1] c_born[7] c_born[16] c_born[21] f_strain[1] f_strain[6]
+{FORMAT}
+run 0
+"""
+    native, ours = (run.thermo() for run in both(commands, ranks, "atom_modify map yes"))
+    for name in native:
+        np.testing.assert_allclose(ours[name], native[name], rtol=1e-6, err_msg=name)
+
+
+def test_types_that_change_between_lists(model_folder, lammps, tmp_path):
+    """Monte Carlo of types at constant composition difference, in steps without a new neighbor list."""
+    model = model_folder / "mixture.pt"
+    lennard_jones(["Ar", "Kr"], {"Ar": 2.5, "Kr": 2.6}, {"Ar": 0.01, "Kr": 0.03}, 3.9, mixing="geometric").save(model)
+    boxes(FCC, 4.0, (4, 4, 4), n_types=2)["orthogonal"].write(tmp_path / "data.lammps", [39.948, 83.798])
+    pairs = (
+        "pair_style lj/cut 3.9\npair_coeff 1 1 0.01 2.5\npair_coeff 2 2 0.03 2.6",
+        f"pair_style metatomic {model}\npair_coeff * * Ar Kr",
+    )
+    texts = [
+        f"""units metal
+read_data data.lammps
+{pair}
+neighbor 1.0 bin
+neigh_modify every 20 delay 20 check no
+velocity all create 60 4242 loop all
+fix nve all nve
+fix swap all sgcmc 3 0.05 300 0.02 randseed 4321
+thermo_style custom step pe f_swap[1] f_swap[2]
+{FORMAT}
+run 12
+"""
+        for pair in pairs
+    ]
+    native, ours = (run.thermo() for run in run_in_turn(lammps, texts))
+    assert native["f_swap[1]"][-1] > 0
+    for name in native:
+        np.testing.assert_allclose(ours[name], native[name], rtol=1e-7, err_msg=name)
+
+
 def test_long_run_keeps_memory_and_energy(model, lammps, tmp_path):
     """Resident memory is the same after 300 and after 1500 steps."""
     BOX.write(tmp_path / "data.lammps", [39.948])
