@@ -133,6 +133,12 @@ SETUPS = {
         "group low id 1:9\nneigh_modify include low\nrun 0",
         "got `neigh_modify include`",
     ),
+    "comm group": (
+        "good.pt",
+        "",
+        "group one type 1\natom_modify first one\ncomm_modify group one\nrun 0",
+        "got `comm_modify group`",
+    ),
     "no charges": ("inputs.pt", "", "run 0", "use `atom_style charge`"),
     "per-atom energy": ("total.pt", "", "compute e all pe/atom\nrun 0", "expected a model with energies of atoms"),
     "unknown output": ("many.pt", "", "fix 1 all pair 1 metatomic chargs 0", "(did you mean 'charge')"),
@@ -224,6 +230,62 @@ def test_bonded_pairs_that_would_be_dropped_are_refused(models, lammps):
     full = lammps(molecule(models, "special_bonds lj/coul 1 1 1")).thermo()["PotEng"][0]
     # pairs with a weight stay in the list, marked, and count fully
     assert lammps(molecule(models, "special_bonds lj/coul 1e-9 0.3 1")).thermo()["PotEng"][0] == pytest.approx(full)
+
+
+TEMPLATE = """three atoms
+
+3 atoms
+2 bonds
+
+Coords
+
+1 0 0 0
+2 1.5 0 0
+3 2.0 1.4 0
+
+Types
+
+1 1
+2 2
+3 1
+
+Bonds
+
+1 1 1 2
+2 1 2 3
+
+Special Bond Counts
+
+1 1 1 0
+2 2 0 0
+3 1 1 0
+
+Special Bonds
+
+1 2 3
+2 1 3
+3 2 1
+"""
+
+
+def test_bonded_pairs_of_templates_are_refused_too(models, lammps, tmp_path):
+    """In `atom_style template` the bonds are in the molecule, not in the atoms."""
+    (tmp_path / "three.txt").write_text(TEMPLATE)
+    text = f"""units metal
+region box block 0 20 0 20 0 20
+molecule three three.txt
+atom_style template three
+atom_modify map array
+create_box 2 box bond/types 1 extra/bond/per/atom 2 extra/special/per/atom 4
+mass * 16.0
+bond_style zero
+bond_coeff * 1.5
+create_atoms 0 single 10 10 10 mol three 1234 rotate 0 0 0 1
+pair_style metatomic {models}/good.pt
+pair_coeff * * O Si
+run 0
+"""
+    refused(lammps, text, 1, "use `special_bonds lj/coul 1 1 1`")
 
 
 @pytest.mark.parametrize("how", ["raise", "nan"])

@@ -121,6 +121,28 @@ run 0
     np.testing.assert_allclose(run.thermo()["PotEng"][0], expected * unit_conversion_factor("eV", energy), rtol=1e-8)
 
 
+def test_masses_of_single_atoms_reach_the_ghosts(with_inputs, lammps, tmp_path):
+    """Isotopes: masses of atoms, not of types, which LAMMPS does not send to ghosts by itself."""
+    import dataclasses
+
+    box = dataclasses.replace(BOX, types=np.arange(len(BOX.types)) % 2 + 1, charges=np.zeros(len(BOX.types)))
+    box.write(tmp_path / "data.lammps", [16.0, 28.0])
+    text = f"""units metal
+atom_style charge
+read_data data.lammps
+fix masses all property/atom rmass
+set atom * mass 20.0
+set atom 1*9 mass 40.0
+pair_style metatomic {with_inputs}
+pair_coeff * * O Si
+thermo_style custom step pe
+{FORMAT}
+run 0
+"""
+    one, two = (lammps(text, ranks).thermo()["PotEng"] for ranks in (1, 2))
+    np.testing.assert_allclose(two, one, rtol=1e-10)
+
+
 def test_missing_masses_come_from_the_elements(argon, lammps):
     run = lammps(f"""units real
 lattice fcc 5.3
