@@ -5,7 +5,7 @@ from typing import Dict, List, Optional
 import numpy as np
 import pytest
 import torch
-from lammps_models import CUTOFF, MANY, Inputs, Layers, ManyOutputs, Triangles
+from lammps_models import CUTOFF, MANY, Inputs, Layers, ManyOutputs, NearMessages, Triangles
 from metatensor.torch import Labels, TensorMap
 from models import NoLists, TwoLists, per_atom_map, through_file, wrap
 
@@ -64,6 +64,10 @@ class ChargesOfTwoLayers(torch.nn.Module):
         (lambda: model(Layers(2, False), CUTOFF), False),
         (lambda: model(Inputs(), 4.0), True),
         (lambda: model(Triangles(), 4.0), False),
+        # few structures show that these need more
+        (lambda: model(NearMessages(1.6, 8), CUTOFF), False),
+        (lambda: model(NearMessages(CUTOFF, 30), CUTOFF, types=range(1, 101)), False),
+        (lambda: model(Layers(1, True), CUTOFF, types=range(1, 101)), True),
         # its direct forces have parts of both directions of each pair
         (lambda: model(ManyOutputs(), CUTOFF, MANY), False),
         (

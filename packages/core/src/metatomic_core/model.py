@@ -16,7 +16,7 @@ from ._consistency import (
 )
 from ._conversion import cached_factor, converted_system, detached, dimension_of, scaled_tensor
 from ._elements import masses, symbols
-from ._locality import cluster_pairs, cluster_types, dense_cluster, input_of_ones, same
+from ._locality import cluster_pairs, cluster_types, cluster_vectors, dense_cluster, input_of_ones, same
 from ._model_setup import check_model_capabilities, inner_names, offered_outputs, unwrapped, with_outputs
 from ._pairs import attach_pairs, check_pairs, pair_atoms
 from .capabilities import ModelCapabilities
@@ -389,7 +389,7 @@ class AtomisticModel(torch.nn.Module):
     def n_values(self, output: str, kind: str) -> int:
         """Give the number of values that an output has for each sample, found by trying it on one atom."""
         nothing: Dict[str, str] = {}
-        _, tensors = self._try(torch.zeros(1, 3, dtype=torch.float64), 0, True, nothing, {output: kind})
+        _, tensors = self._try(torch.zeros(1, 3, dtype=torch.float64), 0, True, False, nothing, {output: kind})
         tensor = tensors[output]
         if len(tensor.keys) != 1:
             raise ValueError(f"expected output '{output}' to have one block, got {len(tensor.keys)}")
@@ -416,17 +416,19 @@ class AtomisticModel(torch.nn.Module):
         for name, output in self._offered.items():
             if output.sample_kind == "atom" and name != energy and canonical_name(name) == name:
                 outputs[name] = "atom"
-        request = {"energy": energy, "forces": energy}
-        for trial in range(4):
-            positions = dense_cluster(24, 0.98 * cutoff, 1000 * trial)
-            all_pairs, _ = self._try(positions, trial, False, request, outputs)
-            own_pairs, _ = self._try(positions, trial, True, request, outputs)
+        request = {"energy": energy}
+        n_trials = max(6, len(self._capabilities.atomic_types))
+        for trial in range(n_trials):
+            # dense, sparse, and in between
+            radius = 0.98 * cutoff * [1.0, 0.5, 0.25][trial % 3]
+            positions = dense_cluster(24, radius, 100 * trial)
+            all_pairs = self._try(positions, trial, False, False, request, outputs)[0]
+            own_pairs = self._try(positions, trial, True, False, request, outputs)[0]
+            others_unknown = self._try(positions, trial, False, True, request, outputs)[0]
             for name, values in all_pairs.items():
-                other = own_pairs[name]
-                # there are forces on all atoms, and other values of the first one
-                if name != "forces":
-                    values, other = values[:1], other[:1]
-                if not same(values, other, self._capabilities.dtype):
+                if not same(values[:1], own_pairs[name][:1], self._capabilities.dtype):
+                    return False
+                if not same(values[:1], others_unknown[name][:1], self._capabilities.dtype):
                     return False
         return True
 
@@ -435,6 +437,7 @@ class AtomisticModel(torch.nn.Module):
         positions: torch.Tensor,
         start: int,
         of_first_only: bool,
+        others_unknown: bool,
         request: Dict[str, str],
         outputs: Dict[str, str],
     ) -> Tuple[Dict[str, torch.Tensor], Dict[str, TensorMap]]:
@@ -450,14 +453,20 @@ class AtomisticModel(torch.nn.Module):
             n_samples = positions.size(0) if requested.sample_kind == "atom" else 1
             structure[name] = input_of_ones(name, n_samples).to(device)
         pairs: List[torch.Tensor] = []
+        vectors: List[torch.Tensor] = []
         for options in self._neighbor_lists:
-            pairs.append(cluster_pairs(positions, options.cutoff, options.full_list, of_first_only).to(device))
+            pairs_of_list = cluster_pairs(positions, options.cutoff, options.full_list, of_first_only)
+            pairs.append(pairs_of_list.to(device))
+            vectors.append(cluster_vectors(positions, pairs_of_list).to(device))
         selected = torch.zeros(1, 2, dtype=torch.int64, device=device)
         energy_unit = "eV"
         for source in request.values():
             energy_unit = self._offered[source].unit
         units = {"length": self._capabilities.length_unit, "energy": energy_unit}
-        return self.evaluate([structure], [pairs], selected, request, outputs, units, False, None)
+        given: Optional[List[List[torch.Tensor]]] = None
+        if others_unknown:
+            given = [vectors]
+        return self.evaluate([structure], [pairs], selected, request, outputs, units, False, given)
 
     @torch.jit.export
     def output_kinds(self) -> Dict[str, str]:

@@ -83,6 +83,15 @@ void Nodes::update(const std::vector<int> &atomic_types)
   place_images();
 }
 
+bool Nodes::update_types(const std::vector<int> &atomic_types)
+{
+  const int *type = atom->type;
+  for (size_t i = 0; i < places_.size(); i++)
+    if ((places_[i].node < 0) != (atomic_types[type[i]] < 0)) return false;
+  for (int n = 0; n < size(); n++) types_[n] = atomic_types[type[atoms_[n]]];
+  return true;
+}
+
 void Nodes::place_images()
 {
   const double *inverse = domain->h_inv;

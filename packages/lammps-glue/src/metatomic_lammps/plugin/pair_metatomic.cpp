@@ -43,6 +43,7 @@ PairMetatomic::~PairMetatomic()
   if (allocated) {
     memory->destroy(setflag);
     memory->destroy(cutsq);
+    memory->destroy(cutghost);
   }
   delete[] pvector;
   delete data;
@@ -67,8 +68,10 @@ void PairMetatomic::settings(int narg, char **arg)
 {
   restore_ghost_shell();
   auto nodes = std::move(data->nodes);
+  auto users = std::move(data->users);
   *data = Data();
   data->nodes = std::move(nodes);
+  data->users = std::move(users);
   delete[] pvector;
   pvector = nullptr;
   nextra = 0;
@@ -156,6 +159,7 @@ void PairMetatomic::coeff(int narg, char **arg)
     allocated = 1;
     memory->create(setflag, n + 1, n + 1, "pair:setflag");
     memory->create(cutsq, n + 1, n + 1, "pair:cutsq");
+    memory->create(cutghost, n + 1, n + 1, "pair:cutghost");
   }
   try {
     auto types = metatomic::parse_types(metatomic::Words(arg, arg + narg), n, data->model->types());
@@ -187,6 +191,11 @@ static bool both_occur(const Atom *atom, const std::vector<int> &types, int bit1
   return any == 3;
 }
 
+// Reads a setting that LAMMPS keeps to its communication classes.
+struct Ghosts : Comm {
+  static int group(const Comm *comm) { return comm->*(&Ghosts::bordergroup); }
+};
+
 // Refuse settings with which LAMMPS would leave out pairs, or that the style can not work with.
 void PairMetatomic::check_setup()
 {
@@ -196,6 +205,8 @@ void PairMetatomic::check_setup()
   if (!force->newton_pair) error->all(FLERR, "expected `newton on` for pair style metatomic, got newton pair off");
   if (neighbor->includegroup)
     error->all(FLERR, "expected all pairs in the neighbor lists for pair style metatomic, got `neigh_modify include`");
+  if (Ghosts::group(comm))
+    error->all(FLERR, "expected ghosts of all atoms for pair style metatomic, got `comm_modify group`; remove it");
   const std::string excluded = "expected all pairs in the neighbor lists for pair style metatomic, got `neigh_modify "
                                "exclude` of atoms of the model; remove it, or give these types to another style";
   for (int k = 0; k < neighbor->nex_type; k++)
@@ -207,6 +218,10 @@ void PairMetatomic::check_setup()
 
   if (atom->molecular == Atom::ATOMIC || force->kspace) return;
   int mine = 0, any = 0;
+  // the bonds of molecule templates are not in the atoms
+  if (atom->molecular == Atom::TEMPLATE)
+    for (int k = 1; k < 4; k++)
+      if (force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0) mine = 1;
   for (int i = 0; i < atom->nlocal && atom->nspecial; i++) {
     if (types[atom->type[i]] < 0) continue;
     for (int k = 0, before = 0; k < 3; before = atom->nspecial[i][k++])
@@ -251,12 +266,16 @@ void PairMetatomic::init_style()
     for (const auto &input : d.model->inputs()) {
       auto base = d.model->quantity(input.first);
       if (base == "velocity" || base == "momentum") comm->ghost_velocity = 1;
+      if (atom->rmass && (base == "mass" || base == "momentum")) d.sends_masses = true;
     }
   }
   const std::map<ListMode, int> flags = {{ListMode::HALF, NeighConst::REQ_DEFAULT},
                                          {ListMode::HALF_OFF, NeighConst::REQ_NEWTON_OFF},
                                          {ListMode::FULL, NeighConst::REQ_FULL},
                                          {ListMode::FULL_GHOSTS, NeighConst::REQ_FULL | NeighConst::REQ_GHOST}};
+  // for `hybrid`, where another style may want neighbors of ghosts only nearby
+  ghostneigh = d.mode == ListMode::FULL_GHOSTS;
+  comm_forward = d.sends_masses ? 1 : 0;
   neighbor->add_request(this, flags.at(d.mode));
   d.query.pairs.resize(d.lists.size());
   d.nodes_valid = false;
@@ -288,11 +307,26 @@ void PairMetatomic::restore_ghost_shell()
   data->shell = 0.0;
 }
 
-double PairMetatomic::init_one(int, int)
+double PairMetatomic::init_one(int i, int j)
 {
+  double cutoff = data->cutoff;
   // LAMMPS wants a cutoff; a model without lists works on positions alone
-  if (data->cutoff > 0.0) return data->cutoff;
-  return std::isfinite(data->range) && data->range > 0.0 ? data->range : 1e-3 * neighbor->skin + 1e-6;
+  if (cutoff == 0.0)
+    cutoff = std::isfinite(data->range) && data->range > 0.0 ? data->range : 1e-3 * neighbor->skin + 1e-6;
+  cutghost[i][j] = cutghost[j][i] = cutoff;
+  return cutoff;
+}
+
+// LAMMPS does not keep the masses of single ghosts up to date.
+int PairMetatomic::pack_forward_comm(int n, int *atoms, double *buffer, int, int *)
+{
+  for (int k = 0; k < n; k++) buffer[k] = atom->rmass[atoms[k]];
+  return n;
+}
+
+void PairMetatomic::unpack_forward_comm(int n, int first, double *buffer)
+{
+  std::copy(buffer, buffer + n, atom->rmass + first);
 }
 
 void *PairMetatomic::extract(const char *name, int &dim)
@@ -303,10 +337,11 @@ void *PairMetatomic::extract(const char *name, int &dim)
   std::string text = name;
   if (text.size() < 6 || text.substr(text.size() - 5) != "_flag" || !data->model) return nullptr;
   std::string output = data->model->output_name(text.substr(0, text.size() - 5), data->options.variants);
-  auto found = data->atom_outputs.find(output);
-  if (found == data->atom_outputs.end()) return nullptr;
-  found->second.trigger = 0;
-  return &found->second.trigger;
+  auto found = data->users.find(output);
+  if (found == data->users.end()) return nullptr;
+  // the fix that asks for the switch has just read the output, see `extract_peratom`
+  found->second.n_always = std::max(found->second.n_always - 1, 0);
+  return &found->second.announced;
 }
 
 void *PairMetatomic::extract_peratom(const char *name, int &columns)
@@ -325,6 +360,8 @@ void *PairMetatomic::extract_peratom(const char *name, int &columns)
     problem = metatomic::message(caught);
   }
   if (!problem.empty()) error->all(FLERR, problem);
+  // outside of runs it is a fix that is being made
+  if (update->whichflag == 0) d.users[output].n_always++;
   AtomOutput &found = d.atom_outputs[output];
   columns = found.columns == 1 ? 0 : found.columns;
   size_t rows = static_cast<size_t>(std::max(atom->nmax, 1));
