@@ -129,12 +129,6 @@ SETUPS = {
         "group low id 1:9\nneigh_modify include low\nrun 0",
         "got `neigh_modify include`",
     ),
-    "comm group": (
-        "good.pt",
-        "",
-        "group one type 1\natom_modify first one\ncomm_modify group one\nrun 0",
-        "got `comm_modify group`",
-    ),
     "no charges": ("inputs.pt", "", "run 0", "use `atom_style charge`"),
     "per-atom energy": ("total.pt", "", "compute e all pe/atom\nrun 0", "expected a model with energies of atoms"),
     "unknown output": ("many.pt", "", "fix 1 all pair 1 metatomic chargs 0", "(did you mean 'charge')"),
