@@ -150,6 +150,7 @@ SETUPS = {
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("name", SETUPS)
 def test_setting_that_can_not_work_is_refused(name, models, lammps):
+    """On two ranks, with one message."""
     style, before, after, words = SETUPS[name]
     if name in ("no ids", "include"):
         # without a data file, which has IDs
@@ -171,7 +172,7 @@ run 0
         if name == "per-atom energy":
             after = "compute e all pe/atom\ncompute t all reduce sum c_e\nthermo_style custom step c_t\nrun 0"
         text = input_text(models, style, before=before, after=after)
-    refused(lammps, text, 1, words)
+    assert refused(lammps, text, 2, words).output.count("ERROR") == 1
 
 
 @pytest.mark.usefixtures("data")
