@@ -88,23 +88,24 @@ class NearMessages(torch.nn.Module):
         super().__init__()
         self.reach = reach
         self.only_type = only_type
+        self.cutoff = CUTOFF
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
         system = systems[0]
         n = len(system)
-        r, first, second = pairs_of(system, NeighborListOptions(CUTOFF, True, True))
+        r, first, second = pairs_of(system, NeighborListOptions(self.cutoff, True, True))
         sends = (system.types == self.only_type).to(r.dtype)
         weight = (1.0 - r / self.reach).clamp(min=0.0).pow(4) * sends.index_select(0, first)
         weight = weight * sends.index_select(0, second)
         received = gather(weight, first, n)
         again = gather(weight * received.index_select(0, second), first, n)
-        energies = (gather((1.0 - r / CUTOFF).pow(4), first, n) + again).unsqueeze(1)
+        energies = (gather((1.0 - r / self.cutoff).pow(4), first, n) + again).unsqueeze(1)
         return {"energy": per_atom_map(energies, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
-        return [NeighborListOptions(CUTOFF, True, True)]
+        return [NeighborListOptions(self.cutoff, True, True)]
 
 
 class ManyOutputs(torch.nn.Module):

@@ -133,12 +133,6 @@ SETUPS = {
         "group low id 1:9\nneigh_modify include low\nrun 0",
         "got `neigh_modify include`",
     ),
-    "comm group": (
-        "good.pt",
-        "",
-        "group one type 1\natom_modify first one\ncomm_modify group one\nrun 0",
-        "got `comm_modify group`",
-    ),
     "no charges": ("inputs.pt", "", "run 0", "use `atom_style charge`"),
     "per-atom energy": ("total.pt", "", "compute e all pe/atom\nrun 0", "expected a model with energies of atoms"),
     "unknown output": ("many.pt", "", "fix 1 all pair 1 metatomic chargs 0", "(did you mean 'charge')"),
@@ -160,6 +154,7 @@ SETUPS = {
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("name", SETUPS)
 def test_setting_that_can_not_work_is_refused(name, models, lammps):
+    """On two ranks, with one message."""
     style, before, after, words = SETUPS[name]
     if name in ("no ids", "include"):
         # without a data file, which has IDs
@@ -181,7 +176,7 @@ run 0
         if name == "per-atom energy":
             after = "compute e all pe/atom\ncompute t all reduce sum c_e\nthermo_style custom step c_t\nrun 0"
         text = input_text(models, style, before=before, after=after)
-    refused(lammps, text, 1, words)
+    assert refused(lammps, text, 2, words).output.count("ERROR") == 1
 
 
 @pytest.mark.usefixtures("data")

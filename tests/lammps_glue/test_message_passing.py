@@ -111,11 +111,11 @@ def test_triangles_get_the_pairs_between_ghosts(model_folder, lammps, tmp_path):
         close(found[1], forces, 1e-9)
 
 
-@pytest.mark.parametrize(("reach", "types"), [(1.6, [8, 14]), (4.5, list(range(1, 101)))])
+@pytest.mark.parametrize(("reach", "types"), [(1.7, [8, 14]), (4.5, list(range(1, 101)))])
 def test_messages_within_the_cutoff_get_the_pairs_between_ghosts(reach, types, model_folder, lammps, tmp_path):
     """Also if only the closest pairs, or only one of many types, show that an atom needs them."""
     model = export(NearMessages(reach, 8), model_folder / f"near-{reach}.pt", types=types)
-    box = crystal(FCC, 2.0 if reach < 2.0 else 4.4, (3, 3, 3), 5, 0.1, n_types=2)
+    box = crystal(FCC, 1.7 if reach < 2.0 else 4.4, (3, 3, 3), 5, 0.1, n_types=2)
     energy, forces, _ = from_ase(box, model)
     found = evaluate(lammps, tmp_path, box, model, 4)
     np.testing.assert_allclose(found[0], energy, rtol=1e-9)
