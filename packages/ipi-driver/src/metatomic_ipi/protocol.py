@@ -20,9 +20,9 @@ SOCKETS_PREFIX = "/tmp/ipi_"
 DEFAULT_PORT = 31415
 # Seconds in which the rest of a message must arrive once it has begun.
 MESSAGE_LIMIT = 60.0
-# Seconds that a close waits for i-PI to notice.
 # Seconds to wait for the GETFORCE that i-PI sends together with the positions.
 _GETFORCE_DELAY = 1e-3
+# Seconds that a close waits for i-PI to notice.
 _LINGER = 1.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0
 # Why connecting may work a moment later: no socket yet, nobody listens, or too many clients at once.
@@ -57,6 +57,10 @@ def described(address: Address) -> str:
     return f"{address[0]} port {address[1]}"
 
 
+def _broken(error: OSError) -> ServerGoneError:
+    return ServerGoneError(f"expected a message of i-PI, got a broken connection: {error}")
+
+
 class Connection:
     """A connection to i-PI.
 
@@ -71,21 +75,33 @@ class Connection:
     def __init__(self, sock: socket.socket, message_limit: float = MESSAGE_LIMIT):
         self._socket = sock
         self._message_limit = message_limit
-        self._ahead = bytearray()
+        # what has arrived and was not asked for yet
+        self._ahead = memoryview(b"")
+        self._getforce_delay = _GETFORCE_DELAY
 
     def wait(self, limit: Optional[float]) -> None:
         """Wait for the next message.
 
         Raises
         ------
+        ServerGoneError
+            If i-PI has closed the connection.
         TimeoutError
             If none arrives within ``limit`` seconds; None waits for ever.
         """
         if self._ahead:
             return
-        ready, _, _ = select.select([self._socket], [], [], limit)
-        if not ready:
-            raise TimeoutError(f"expected a message of i-PI within {limit:g} s, got none; is it still running")
+        self._socket.settimeout(limit)
+        try:
+            self._ahead = memoryview(self._socket.recv(_CHUNK))
+        except TimeoutError:
+            raise TimeoutError(
+                f"expected a message of i-PI within {limit:g} s, got none; is it still running"
+            ) from None
+        except OSError as error:
+            raise _broken(error) from error
+        if not self._ahead:
+            raise ServerGoneError("expected a message of i-PI, got the end of the connection without EXIT")
 
     def receive_header(self) -> str:
         """Receive a header, and give its name.
@@ -113,12 +129,23 @@ class Connection:
         TimeoutError
             If they do not arrive in time.
         """
+        if n_bytes <= len(self._ahead):
+            # as a rule: one call of the system takes all that i-PI has sent
+            taken, self._ahead = self._ahead[:n_bytes], self._ahead[n_bytes:]
+            return taken
         buffer = memoryview(bytearray(n_bytes))
-        position = min(n_bytes, len(self._ahead))
-        buffer[:position] = self._ahead[:position]
-        del self._ahead[:position]
-        self._socket.settimeout(self._message_limit)
+        position = len(self._ahead)
+        buffer[:position] = self._ahead
+        self._ahead = memoryview(b"")
+        self._receive_rest(buffer, position)
+        return buffer
+
+    def _receive_rest(self, buffer: memoryview, position: int) -> None:
+        """Fill a buffer from a position on."""
+        n_bytes = len(buffer)
+        end = time.monotonic() + self._message_limit
         while position < n_bytes:
+            self._socket.settimeout(max(1e-3, end - time.monotonic()))
             try:
                 received = self._socket.recv_into(buffer[position:])
             except TimeoutError:
@@ -127,16 +154,13 @@ class Connection:
                     f"{n_bytes} bytes"
                 ) from None
             except OSError as error:
-                raise ServerGoneError(f"expected a message of i-PI, got a broken connection: {error}") from error
+                raise _broken(error) from error
             if received == 0:
-                if position == 0:
-                    raise ServerGoneError("expected a message of i-PI, got the end of the connection without EXIT")
                 raise ServerGoneError(
                     f"expected a whole message of i-PI, got the end of the connection after {position} of {n_bytes} "
                     "bytes"
                 )
             position += received
-        return buffer
 
     def read_ahead(self) -> None:
         """Take what has arrived out of the hands of the system, before a long silence.
@@ -145,10 +169,16 @@ class Connection:
         reset the connection, and i-PI's thread would die of it; with nothing unread it sees an orderly end, and gives
         the positions to another client.
         """
-        ready, _, _ = select.select([self._socket], [], [], _GETFORCE_DELAY)
-        if ready:
-            with contextlib.suppress(OSError):
-                self._ahead += self._socket.recv(_CHUNK)
+        if self._ahead:
+            return
+        self._socket.settimeout(self._getforce_delay)
+        try:
+            self._ahead = memoryview(self._socket.recv(_CHUNK))
+        except (TimeoutError, BlockingIOError):
+            # an i-PI that sends it later, when it has asked for the status: waiting again would be of no use
+            self._getforce_delay = 0.0
+        except OSError as error:
+            raise _broken(error) from error
 
     def receive_array(self, shape: Tuple[int, ...]) -> np.ndarray:
         """Receive an array of float64."""

@@ -5,6 +5,8 @@ import time
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
+from metatomic_core.memory import keep_freed_memory
+
 from .client import Client
 from .evaluation import Evaluator
 from .protocol import Address, connect, described
@@ -77,6 +79,7 @@ def run_client(
     """
     start = time.perf_counter()
     say(evaluator.described())
+    keep_freed_memory()
     where = described(address)
     with stop_on_signals():
         try:
