@@ -92,9 +92,16 @@ def test_extras_have_the_same_keys_for_every_bead(models):
         assert list(extras) == wanted
         np.testing.assert_allclose(extras["dipole"], (charges * moved).sum(0) * ANGSTROM, **TIGHT)
         np.testing.assert_allclose(extras["charges"], charges[:, 0], **TIGHT)
-        assert extras["uncertainty"] == pytest.approx(0.1 * result.energy, rel=1e-12)
+        uncertainties = 0.05 * (moved**2).sum(1) * ELECTRONVOLT
+        np.testing.assert_allclose(extras["uncertainty"], uncertainties, **TIGHT)
         # a quantity of the model's own stays in its unit
         np.testing.assert_allclose(extras["tests::spread"], (moved**2).mean(0), **TIGHT)
+
+
+def test_extras_do_not_change_when_a_guard_watches_them(models):
+    (result,) = evaluate(evaluator(models, extras=["uncertainty"]), oscillators())
+    (watched,) = evaluate(evaluator(models, extras=["uncertainty"], max_uncertainty=10.0), oscillators())
+    assert watched.extras == result.extras
 
 
 def test_committee_is_nested_as_ffcommittee_wants(models):
@@ -238,6 +245,20 @@ def test_guard_warns_less_and_less_often(tmp_path):
     text = "expected finite forces from the model, got nan or infinity on atom 0"
     assert said == [text, f"{text} (10 times so far)"]
     assert nan.guards.summary() == "guards: on_nan 25"
+
+
+@pytest.mark.parametrize(
+    ("failure", "options", "name"),
+    [
+        ("nan members", {"committee": "energy"}, "committee_pot"),
+        ("nan members", {"committee": "full"}, "committee_pot"),
+        ("nan dipole", {"extras": ["charges", "dipole"]}, "dipole"),
+    ],
+)
+def test_guard_sees_what_ipi_takes_from_extras(failure, options, name, tmp_path):
+    with pytest.raises(ValueError, match=f"expected finite '{name}' from the model, got nan or infinity; `on_nan` is"):
+        evaluate(Evaluator(failing(tmp_path, failure), oscillators(), **options), oscillators())
+    evaluate(Evaluator(failing(tmp_path, failure), oscillators()), oscillators())
 
 
 def test_guard_logs_structures(models, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from ipi_cases import N_OSCILLATORS, argon, write_structure
 from ipi_models import Oscillators, exported
 from ipi_processes import NPT, Bench, assert_same_run, ffsocket, free_port, write_input
+from ipi_trajectories import SETTINGS
 
 STEPS = 10
 COMMITTEE = "<ffcommittee name='committee'>{}<parse_json> True </parse_json></ffcommittee>"
@@ -66,6 +67,14 @@ def test_two_clients_share_the_beads(argon_bench, models, tmp_path_factory):
     with Bench(alone) as other:
         run(other, models / "argon.pt")
         assert_same_run(argon_bench.record(), other.record())
+
+
+@pytest.mark.parametrize("mode", ["unix", "shm"])
+def test_ipi_that_asks_for_the_status_before_it_wants_forces(mode, argon_bench, models, reference):
+    separately = "<consolidate_messages> False </consolidate_messages>"
+    write_input(argon_bench.directory, ffsocket(1, mode, extra=separately), **SETTINGS["nve"])
+    run(argon_bench, models / "argon.pt", *(["--shm"] if mode == "shm" else []))
+    assert_same_run(argon_bench.record(), reference["nve"])
 
 
 def test_restart_continues_the_same_trajectory(argon_bench, models, tmp_path_factory):

@@ -18,16 +18,18 @@ from metatomic_core.cli._common import console
 
 from .cli import pes_file, say
 from .evaluation import Evaluator
-from .input_xml import Settings, write_input
+from .input_xml import Settings, standard_form, write_input
 from .options import OPTIONS, arguments_of
 from .output import columns, draw
-from .session import INTERRUPTED
+from .session import Stopped, stop_on_signals
 from .template import read_structure
 
 _POLL = 0.2
 # Seconds for a process to end after it was asked to.
 _PATIENCE = 20.0
 _LOG_LINES = 5
+# Characters with a meaning in the dictionaries of i-PI, and in XML.
+_NOT_IN_PARAMETERS = set(",{}<&")
 
 
 @dataclasses.dataclass
@@ -95,10 +97,10 @@ def prepare(
             f"expected no '{existing[0]}' in '{directory}', got one; choose another directory with -o, or add --force"
         )
     atoms = read_structure(structure)
+    # loads the model and checks types, inputs and outputs before anything is written
+    Evaluator(load_atomistic_model(path, options["extensions_directory"]), standard_form(atoms), **options)
     directory.mkdir(parents=True, exist_ok=True)
     files = write_input(settings, atoms, directory)
-    # loads the model and checks types, inputs and outputs before anything starts
-    Evaluator(load_atomistic_model(path, options["extensions_directory"]), files[2], **options)
     return Prepared(directory, files, settings, path, options)
 
 
@@ -142,6 +144,12 @@ def _parameters(options: Mapping[str, Any], model: Path) -> Dict[str, str]:
             value = tuple(f"{output}:{variant}" for output, variant in value.items())
         if value != option.default:
             parameters[name] = ";".join(value) if option.multiple else str(value)
+    for name, text in parameters.items():
+        if set(text) & _NOT_IN_PARAMETERS:
+            raise ValueError(
+                f"expected `{name}` without any of {' '.join(sorted(_NOT_IN_PARAMETERS))} for --mode ffdirect, where "
+                f"i-PI has no way to write them, got '{text}'; rename it, or choose another mode"
+            )
     return parameters
 
 
@@ -196,8 +204,14 @@ class _Processes:
             process.wait()
 
     def stop_all(self) -> None:
-        for name in self._running:
-            self.stop(name)
+        try:
+            for name in self._running:
+                self.stop(name)
+        except BaseException:
+            # somebody presses Ctrl-C again: no more patience
+            for process in self._running.values():
+                process.kill()
+            raise
 
     def last_lines(self, name: str) -> List[str]:
         lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -219,14 +233,16 @@ def run_all(prepared: Prepared, clients: int) -> int:
     prefix = f"{private}/ipi_"
     names = [] if prepared.settings.mode == "ffdirect" else [f"client-{i + 1}" for i in range(clients)]
     start = time.perf_counter()
+    client = [sys.executable, "-m", "metatomic_ipi", *prepared.client_arguments(), "-S", prefix]
     try:
-        processes.start("i-pi", [sys.executable, find_ipi(), "-S", prefix, "input.xml"])
-        for name in names:
-            processes.start(name, [sys.executable, "-m", "metatomic_ipi", *prepared.client_arguments(), "-S", prefix])
-        done = _watch(prepared, processes, names)
-    except KeyboardInterrupt:
-        say("interrupted; stopping i-PI, which writes RESTART, and the clients")
-        return INTERRUPTED
+        with stop_on_signals():
+            processes.start("i-pi", [sys.executable, find_ipi(), "-S", prefix, "input.xml"])
+            for name in names:
+                processes.start(name, client)
+            done = _watch(prepared, processes, names)
+    except Stopped as stopped:
+        say(f"{stopped}; stopping i-PI, which writes RESTART, and the clients")
+        return stopped.status
     finally:
         processes.stop_all()
         shutil.rmtree(private, ignore_errors=True)

@@ -11,8 +11,6 @@ from .client import Client
 from .evaluation import Evaluator
 from .protocol import Address, connect, described
 
-INTERRUPTED, TERMINATED = 130, 143
-
 
 class Stopped(Exception):  # noqa: N818  (it is no error)
     """The process was asked to stop by a signal."""
