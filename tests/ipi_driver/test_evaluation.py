@@ -9,6 +9,7 @@ from ipi.utils.units import unit_to_internal
 from ipi_cases import N_OSCILLATORS, argon, oscillators
 from ipi_models import ChargedOscillators, Oscillators, exported, site_positions
 
+from metatomic_core.potentials import lennard_jones
 from metatomic_ipi import Evaluator
 from metatomic_ipi.units import ANGSTROM, ELECTRONVOLT
 
@@ -69,6 +70,21 @@ def test_batch_is_as_single_and_padding_costs_nothing(models):
         np.testing.assert_allclose(result.forces, alone.forces, **TIGHT)
         assert result.energy == pytest.approx(alone.energy, rel=1e-13)
         assert result.extras == alone.extras
+
+
+def test_model_in_single_precision_far_from_the_origin(models, tmp_path):
+    lennard_jones(dtype="float32").save(str(tmp_path / "single.pt"))
+    atoms = argon()
+    (expected,) = evaluate(Evaluator(models / "argon.pt", atoms), atoms)
+    atoms.positions += 1e4
+    (result,) = evaluate(Evaluator(tmp_path / "single.pt", atoms), atoms)
+    assert result.energy == pytest.approx(expected.energy, rel=1e-5)
+    for name in ("forces", "virial"):
+        values, right = getattr(result, name), getattr(expected, name)
+        assert values.dtype == np.float64
+        # the virial has the positions in it, and the forces add up to zero only in single precision
+        tolerance = 1e-5 if name == "forces" else 0.05
+        np.testing.assert_allclose(values, right, rtol=0, atol=tolerance * np.abs(right).max())
 
 
 def test_results_do_not_change_when_ipi_reuses_its_buffers(models):

@@ -15,6 +15,7 @@ from typing import Callable, List, Optional, Tuple, Union
 import numpy as np
 
 HEADER_LENGTH = 12
+EXIT = "EXIT"
 # The names of unix sockets in i-PI's input are completed with this.
 SOCKETS_PREFIX = "/tmp/ipi_"
 DEFAULT_PORT = 31415
@@ -179,6 +180,13 @@ class Connection:
             self._getforce_delay = 0.0
         except OSError as error:
             raise _broken(error) from error
+
+    def has_exit(self) -> bool:
+        """Tell whether EXIT is the next message, and has arrived."""
+        with contextlib.suppress(OSError):
+            self._socket.setblocking(False)
+            self._ahead = memoryview(bytes(self._ahead) + self._socket.recv(_CHUNK))
+        return bytes(self._ahead[:HEADER_LENGTH]) == header(EXIT)
 
     def receive_array(self, shape: Tuple[int, ...]) -> np.ndarray:
         """Receive an array of float64."""
