@@ -9,6 +9,8 @@ from ipi_models import Oscillators, exported
 from ipi_processes import NPT, Bench, assert_same_run, ffsocket, free_port, write_input
 from ipi_trajectories import SETTINGS
 
+from metatomic_ipi import Evaluator, session
+
 STEPS = 10
 COMMITTEE = "<ffcommittee name='committee'>{}<parse_json> True </parse_json></ffcommittee>"
 
@@ -106,6 +108,14 @@ def test_client_tells_where_the_time_went(bench, models):
     assert re.search(r"(41|44) structures in 1[1-9] requests", text), text
     for name in ("model", "neighbor lists", "client", "waiting for i-PI"):
         assert re.search(rf"{name} +\d+\.\d\d s +\d+\.\d % +\d+\.\d{{3}} ms per request", text), text
+
+
+def test_client_keeps_freed_memory(models, monkeypatch, tmp_path):
+    called = []
+    monkeypatch.setattr(session, "keep_freed_memory", lambda: called.append(True))
+    with pytest.raises(ConnectionError, match="expected i-PI at unix socket"):
+        session.run_client(Evaluator(models / "argon.pt", argon()), str(tmp_path / "none"), lambda _: None, wait=0.0)
+    assert called == [True]
 
 
 @pytest.mark.parametrize("action", ["warn", "log"])

@@ -68,7 +68,12 @@ _structure = click.argument("structure", type=click.Path(exists=True, dir_okay=F
 @click.option("-S", "--sockets-prefix", default=_PREFIX, show_default=True, help="What i-PI puts before the name.")
 @click.option("--shm", is_flag=True, help="Shared memory: for <ffsocket mode='shm'>, with --unix.")
 @click.option("--wait", default=60.0, show_default=True, help="Seconds to wait for i-PI to start.")
-@click.option("--timeout", default=0.0, show_default=True, help="Seconds of silence to give up after; 0: never.")
+@click.option(
+    "--timeout",
+    default=0.0,
+    show_default=True,
+    help="Seconds of silence to give up after; 0 for never, and for ten minutes before the first message.",
+)
 @model_options
 def client(
     model: str,
