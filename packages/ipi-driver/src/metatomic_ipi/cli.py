@@ -106,8 +106,8 @@ def client(
         raise click.UsageError("expected --unix with --shm, got --host or --port: shared memory is on one machine")
     if not wait >= 0 or not timeout >= 0:
         raise click.UsageError(f"expected --wait and --timeout to be zero or more, got {wait} and {timeout}")
+    from .connecting import DEFAULT_PORT
     from .evaluation import Evaluator
-    from .protocol import DEFAULT_PORT
     from .session import run_client
 
     address = sockets_prefix + unix if unix is not None else (host or "localhost", port or DEFAULT_PORT)

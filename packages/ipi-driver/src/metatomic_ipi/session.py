@@ -8,8 +8,9 @@ from typing import Any, Callable, Iterator
 from metatomic_core.memory import keep_freed_memory
 
 from .client import Client
+from .connecting import Address, connect, described
 from .evaluation import Evaluator
-from .protocol import Address, Connection, connect, described
+from .protocol import Connection
 
 # Seconds in which i-PI must send its first message, if no other limit is given: it takes no new client as long as
 # another one computes.
