@@ -26,12 +26,17 @@ SOURCES = ["packages", "tests", "docs", "noxfile.py"]
 TEST_TOOLS = ["pytest", "hypothesis"]
 # what the tests of one package need beyond the package: a TorchScript extension to load, and
 # the tools that compile the C++ example (the compiler itself comes from the machine)
-EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"], "lammps-glue": ["pytest-xdist"]}
+EXTRA_TEST_TOOLS = {
+    "core": ["vesin-torch", "cmake", "ninja"],
+    "lammps-glue": ["pytest-xdist"],
+    "ipi-driver": ["pytest-xdist"],
+}
 # packages of this repository that the tests of another one compare it with
 EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"], "ipi-driver": ["ase-calc"]}
-# commands before the tests, and arguments of pytest: LAMMPS runs on one core in most tests, so two at a time
+# commands before the tests, and arguments of pytest: LAMMPS runs on one core in most tests, so two at a time, and
+# i-PI and its clients wait for each other; modules stay together where their tests share runs
 BEFORE_TESTS = {"lammps-glue": ["metatomic-lammps", "build"]}
-PYTEST_ARGUMENTS = {"lammps-glue": ["-n", "2"]}
+PYTEST_ARGUMENTS = {"lammps-glue": ["-n", "2"], "ipi-driver": ["-n", "2", "--dist", "loadscope"]}
 
 # tests of single packages that run once more where all packages are installed
 TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py"]
