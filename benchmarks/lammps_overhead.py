@@ -75,7 +75,8 @@ class SmallNetwork(torch.nn.Module):
         first = neighbors.samples.values[:, 0].to(torch.int64)
         r = neighbors.values.squeeze(-1).square().sum(1).sqrt().unsqueeze(1)
         radial = torch.exp(-4.0 * (r - self.centers).square()) * (1.0 - r / self.cutoff).square()
-        features = torch.zeros(len(system), radial.size(1), dtype=r.dtype).index_add(0, first, radial)
+        features = torch.zeros(len(system), radial.size(1), dtype=r.dtype, device=r.device)
+        features = features.index_add(0, first, radial)
         # small, so that the atoms stay where they are
         energies = 1e-3 * self.network(features).squeeze(1)
         return {"energy": energy_map([(energies, [])], systems, outputs["energy"], selected_atoms)}
@@ -91,7 +92,7 @@ def small_network() -> AtomisticModel:
         atomic_types=[18],
         interaction_range=6.0,
         length_unit="angstrom",
-        supported_devices=["cpu"],
+        supported_devices=["cuda", "cpu"],
         dtype="float64",
     )
     return AtomisticModel(SmallNetwork().eval(), ModelMetadata("small network"), capabilities)
@@ -151,6 +152,9 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument(
+        "--device", default="cpu", help="cpu or cuda; on a GPU, times inside of the model are not known"
+    )
     arguments = parser.parse_args()
     plugin = build_plugin()
     print(f"{'style':8}{'atoms':>7}{'ranks':>6}{'ms/step':>10}{'own ms':>9}{'outside':>9}{'speed-up':>10}")
@@ -159,7 +163,7 @@ def main() -> None:
         for key in arguments.models:
             model = folder / f"{key}.pt"
             MODELS[key]().save(str(model))
-            pairs = {key: f"pair_style metatomic {model}\npair_coeff * * Ar"}
+            pairs = {key: f"pair_style metatomic {model} device {arguments.device}\npair_coeff * * Ar"}
             if key == "lj":
                 pairs["lj/cut"] = NATIVE
             for size in arguments.sizes:
