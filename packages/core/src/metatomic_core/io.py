@@ -59,15 +59,17 @@ def save_model(model: "AtomisticModel", file: PathLike, collect_extensions: Opti
     write_archive(scripted, header, path)
 
 
-def compiled_with_header(model: "AtomisticModel") -> Tuple[torch.jit.ScriptModule, ModelHeader]:
-    """Compile a model, and say what its file will say about it."""
+def compiled_with_header(
+    model: "AtomisticModel", with_extensions: bool = True
+) -> Tuple[torch.jit.ScriptModule, ModelHeader]:
+    """Compile a model, and say what its file will say about it; the extensions only if asked to."""
     scripted = _compiled(model)
     header = ModelHeader(
         metadata=model.metadata(),
         capabilities=model.capabilities(),
         neighbor_lists=model.requested_neighbor_lists(),
         inputs=model.requested_inputs(),
-        extensions=extensions.needed_extensions(scripted),
+        extensions=extensions.needed_extensions(scripted) if with_extensions else [],
         core_version=importlib_metadata.version("metatomic-core"),
         torch_version=torch.__version__,
     )

@@ -5,7 +5,7 @@ What a target needs is imported when it is asked for.
 
 import importlib
 from pathlib import Path
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
 import click
 
@@ -34,8 +34,12 @@ Examples:
     show_default=True,
     help=f"What to write: {'; '.join(f'{name}, {row[2]}' for name, row in _TARGETS.items())}.",
 )
+@click.option("--extensions", metavar="DIR", help="Directory with the TorchScript extensions that IN needs.")
+@click.option("--collect-extensions", metavar="DIR", help="Directory to copy the extensions that OUT needs to.")
 @force_option
-def convert(source: str, output: str, target: str, force: bool) -> None:
+def convert(
+    source: str, output: str, target: str, extensions: Optional[str], collect_extensions: Optional[str], force: bool
+) -> None:
     """Write the model of file IN to file OUT, for other engines.
 
     IN is a model file of this package or of metatomic-torch.  Nothing is dropped silently: what OUT can not hold is
@@ -43,5 +47,7 @@ def convert(source: str, output: str, target: str, force: bool) -> None:
     """
     path = checked_output(output, force, "OUT")
     module, function, _ = _TARGETS[target]
-    converter: Callable[[Path, Path], str] = getattr(importlib.import_module(module), function)
-    click.echo(converter(Path(source), path))
+    converter: Callable[..., str] = getattr(importlib.import_module(module), function)
+    given = {"extensions_directory": extensions, "collect_extensions": collect_extensions}
+    # only what is given: not every target has all of them
+    click.echo(converter(Path(source), path, **{name: value for name, value in given.items() if value is not None}))

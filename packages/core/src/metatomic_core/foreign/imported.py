@@ -1,5 +1,6 @@
 """Models of metatomic-torch behind our interface: `load_reference_model` and ``metatomic convert IN OUT``."""
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -8,8 +9,8 @@ import torch
 from metatensor.torch import Labels, TensorMap
 
 from .. import io
-from .._torchscript import clean_errors
 from ..capabilities import ModelCapabilities
+from ..extensions import needed_extensions
 from ..loaded import LoadedModel
 from ..metadata import ModelMetadata
 from ..model import AtomisticModel
@@ -115,8 +116,21 @@ def load_reference_model(path: Path, extensions_directory: Optional[str] = None)
         wrapped = _wrapped(model)
     except (TypeError, ValueError) as error:
         raise ValueError(f"expected a model that metatomic-core can run in '{path}', got one it can not: {error}") from error
-    scripted, header = io.compiled_with_header(wrapped)
-    return LoadedModel(scripted, header, path)
+    scripted, header = io.compiled_with_header(wrapped, with_extensions=False)
+    return LoadedReferenceModel(scripted, header, path)
+
+
+class LoadedReferenceModel(LoadedModel):
+    """A model from a file of metatomic-torch; its header has no extensions before it is saved.
+
+    To find out which ones the code uses takes ten times as long as all the rest, and only `save` needs it.
+    """
+
+    def save(self, file: str, collect_extensions: Optional[str] = None) -> None:
+        """Write the model to a file of metatomic-core; see `AtomisticModel.save`."""
+        io.checked_target(file)
+        self.header = dataclasses.replace(self.header, extensions=needed_extensions(self.script))
+        super().save(file, collect_extensions)
 
 
 def _wrapped(model: torch.jit.ScriptModule) -> AtomisticModel:
@@ -183,10 +197,19 @@ def _metadata(found: Any) -> ModelMetadata:
     )
 
 
-def convert(source: Path, output: Path) -> str:
-    """Write the model of a file of metatomic-torch, or of ours, as a file of ours; see ``metatomic convert``."""
-    model = io.load_atomistic_model(source)
-    model.save(str(output))
-    with clean_errors():
-        name = model.metadata().name or "unnamed model"
-    return f"wrote {output}: {name} ({model.capabilities().dtype})"
+def convert(
+    source: Path, output: Path, extensions_directory: Optional[str] = None, collect_extensions: Optional[str] = None
+) -> str:
+    """Write the model of a file of metatomic-torch as a file of ours; see ``metatomic convert``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the file is no model of metatomic-torch, or for the reasons of `load_reference_model`.
+    """
+    if not reference_files.is_reference_file(source):
+        io.read_header(source)  # which says what else it is
+        raise ValueError(f"expected a model of metatomic-torch, got '{source}', which is one of metatomic-core already")
+    model = load_reference_model(source, extensions_directory)
+    model.save(str(output), collect_extensions)
+    return f"wrote {output}: {model.metadata().name or 'unnamed model'}, a model of metatomic-core"
