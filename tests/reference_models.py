@@ -26,20 +26,21 @@ class Everything(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
+        self.cutoff = CUTOFF
         self.register_buffer("spread", torch.tensor([0.9, 1.0, 1.2], dtype=torch.float64))
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
         system = systems[0]
-        block = system.get_neighbor_list(NeighborListOptions(CUTOFF, True, True))
+        block = system.get_neighbor_list(NeighborListOptions(self.cutoff, True, True))
         pairs = block.samples.values.to(torch.int64)
         vectors = block.values.squeeze(-1)
         r = vectors.square().sum(1).sqrt()
         mass = system.get_data("masses").block().values.reshape(-1)
         field = system.get_data("tests::field").block().values.reshape(-1)
         zero = torch.zeros_like(system.positions[:, 0])
-        weight = (1.0 - r / CUTOFF).pow(4)
+        weight = (1.0 - r / self.cutoff).pow(4)
         energies = 10.0 * zero.index_add(0, pairs[:, 0], weight * mass[pairs[:, 1]] * (1.0 + 0.1 * field[0]))
         push = zero.unsqueeze(1).expand(-1, 3).index_add(0, pairs[:, 0], weight.unsqueeze(1) * vectors)
         chosen = torch.arange(len(system), device=r.device)
@@ -72,7 +73,7 @@ class Everything(torch.nn.Module):
             else:
                 results[name] = self.reduced(values, chosen, atoms, output, "energy")
                 if "strain" in output.explicit_gradients:
-                    self.add_strain_gradient(results[name], vectors)
+                    results[name] = self.with_strain_gradient(results[name], vectors)
         return results
 
     def reduced(self, values: torch.Tensor, chosen: torch.Tensor, atoms: Labels, output: ModelOutput, name: str):
@@ -81,14 +82,15 @@ class Everything(torch.nn.Module):
         samples = Labels(["system"], torch.tensor([[0]]))
         return as_map(values[chosen].sum(0, keepdim=True), samples, [], name)
 
-    def add_strain_gradient(self, tensor: TensorMap, vectors: torch.Tensor) -> None:
+    def with_strain_gradient(self, tensor: TensorMap, vectors: torch.Tensor) -> TensorMap:
         """Add a gradient of the right layout; any values do."""
-        block = tensor.block()
+        block = tensor.block().copy()
         n, m = block.values.size(0), block.values.size(1)
         values = (vectors.T @ vectors).reshape(1, 3, 3, 1).expand(n, 3, 3, m).contiguous()
         components = [Labels(["xyz_" + i], torch.arange(3).reshape(-1, 1)) for i in ["1", "2"]]
         samples = Labels(["sample"], torch.arange(n).reshape(-1, 1))
         block.add_gradient("strain", TensorBlock(values, samples, components, block.properties))
+        return TensorMap(tensor.keys, [block])
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(CUTOFF, True, True, "the tests")]

@@ -37,14 +37,14 @@ def connected_systems(
     for i in range(len(structures)):
         structure = structures[i]
         positions, cell = structure["positions"], structure["cell"]
-        new_graph = needs_graph and not positions.requires_grad
-        if new_graph:
+        if needs_graph and not positions.requires_grad:
             positions = positions.detach().clone().requires_grad_(True)
             cell = cell.detach().clone().requires_grad_(True)
         system = System(structure["types"], positions, cell, structure["pbc"])
         for k in range(len(requested)):
             block = neighbors[i][k]
-            if new_graph:
+            if needs_graph:
+                # to all orders, which the vectors of the caller may not be
                 vectors = pair_vectors(positions, cell, block.samples.values, True).unsqueeze(2)
                 block = TensorBlock(vectors, block.samples, block.components, block.properties)
             system.add_neighbor_list(requested[k], block)

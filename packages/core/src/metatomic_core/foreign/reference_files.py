@@ -143,7 +143,10 @@ def _load_extensions(found: Dict[str, str], directory: Optional[Path]) -> List[s
         name = Path(entry["path"]).name
         if library_stem(name) in {library_stem(path.name) for path in loaded_extensions()} or name in mapped_libraries():
             continue
-        path = _in_directory(name, entry["sha256"], directory) or _installed(name)
+        collected, installed = _in_directory(name, entry["sha256"], directory), _installed(name)
+        # torch aborts if the package is imported later and its copy is another file
+        same = installed is not None and file_sha256(installed) == entry["sha256"]
+        path = installed if same or collected is None else collected
         if path is None:
             absent.append(entry["name"])
         else:
