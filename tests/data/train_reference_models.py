@@ -1,4 +1,4 @@
-"""Make the files of the reference implementation that tests/reference runs: ``pet-cuau.pt`` and ``pet-cuau-float64.pt``.
+"""Make the files of the reference implementation that the tests run: ``pet-cuau.pt`` and ``pet-cuau-float64.pt``.
 
 In an environment with ``metatrain==2026.4.1``, ``metatomic-torch==0.1.19`` and ASE, not needed for the tests::
 

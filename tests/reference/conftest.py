@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import metatomic.torch
 import pytest
 from reference_cases import JOBS, files, structures_for
 

@@ -177,6 +177,7 @@ def test_model_that_differentiates_itself_has_a_graph_where_the_engine_has_none(
                 core.register_autograd_neighbors(system, block)
             system.add_neighbor_list(module.NeighborListOptions(options.cutoff, options.full_list, True), block)
         outputs = {"energy": module.ModelOutput(unit="eV")}
-        found.append(model([system], module.ModelEvaluationOptions("angstrom", outputs), False)["energy"].block().values)
+        options = module.ModelEvaluationOptions("angstrom", outputs)
+        found.append(model([system], options, False)["energy"].block().values)
     assert not bool(torch.isnan(found[0]).any())
     torch.testing.assert_close(found[0].detach(), found[1].detach(), rtol=1e-11, atol=0)

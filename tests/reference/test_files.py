@@ -210,11 +210,12 @@ if sys.argv[2]:
     reference_files._installed = lambda name: None
 model = metatomic_core.load_atomistic_model(sys.argv[1], sys.argv[2] or None)
 model.save(sys.argv[3])
-structure = Structure(np.ones(2, dtype=int), np.array([[0, 0, 0], [0.5, 1.0, 2.0]]), np.zeros((3, 3)), np.zeros(3, bool))
+positions = np.array([[0, 0, 0], [0.5, 1.0, 2.0]])
+structure = Structure(np.ones(2, dtype=int), positions, np.zeros((3, 3)), np.zeros(3, bool))
 for path in (sys.argv[1], sys.argv[3]):
     engine = Engine(path, length_unit="angstrom", energy_unit="eV", extensions_directory=sys.argv[2] or None)
     print(engine.evaluate([structure]).energy[0])
-print([extension.name for extension in model.header.extensions])
+print(sorted(extension.name for extension in model.header.extensions))
 """
 
 
@@ -232,8 +233,11 @@ def test_extension_that_is_collected_or_installed(collected, with_extension, tmp
 
 
 def test_nothing_of_the_reference_is_loaded_for_our_models(tmp_path):
-    code = "import sys, torch, metatomic_core\nmetatomic_core.load_atomistic_model(sys.argv[1])\n"
-    code += "assert not [p for p in torch.ops.loaded_libraries if 'metatomic' in p]\nassert 'metatomic' not in sys.modules"
+    code = """import sys, torch, metatomic_core
+metatomic_core.load_atomistic_model(sys.argv[1])
+assert not [path for path in torch.ops.loaded_libraries if "metatomic" in path]
+assert "metatomic" not in sys.modules
+"""
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, exported(tmp_path)], check=True)
 
 
@@ -249,6 +253,7 @@ def test_distributions_live_beside_each_other():
 
 def test_command_line(tmp_path):
     from click.testing import CliRunner
+
     from metatomic_core.cli import metatomic
 
     done = CliRunner().invoke(metatomic, ["convert", str(TRAINED), str(tmp_path / "out.pt")])

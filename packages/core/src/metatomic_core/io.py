@@ -34,7 +34,7 @@ _HEADER_FILE = "metatomic-core.json"
 _REFERENCE_FILE = "metatomic-version"
 
 # What zipfile raises on damaged archives: RuntimeError where they seem to be encrypted, OSError for places outside.
-_ZIP_ERRORS = (
+ZIP_ERRORS = (
     EOFError,
     OSError,
     OverflowError,
@@ -192,7 +192,7 @@ def _as_bad_zip() -> Iterator[None]:
     """Raise all that zipfile raises on damaged archives as one kind of error."""
     try:
         yield
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise zipfile.BadZipFile(str(error)) from error
 
 
@@ -206,10 +206,8 @@ def _not_an_archive(path: Path) -> str:
 
 def _foreign(path: Path, names: list[str]) -> str:
     if any(name.endswith(f"/extra/{_REFERENCE_FILE}") for name in names):
-        return (
-            f"expected a model of metatomic-core, got '{path}', which is a model of metatomic-torch; run "
-            f"`metatomic convert {path} OUT` first"
-        )
+        advice = f"run `metatomic convert {path} OUT` first"
+        return f"expected a model of metatomic-core, got '{path}', which is a model of metatomic-torch; {advice}"
     if any(name.endswith("/constants.pkl") for name in names):
         return (
             f"expected a model of metatomic-core, got '{path}', which is a TorchScript module without our interface; "

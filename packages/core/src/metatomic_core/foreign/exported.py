@@ -8,22 +8,22 @@ import warnings
 import zipfile
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, cast
 
 import torch
 from metatensor.torch import Labels, TensorBlock, TensorMap
 
-from .. import _torchscript
-from .._atomic_write import replaced_when_done
-from ..capabilities import ModelCapabilities
-from ..io import load_atomistic_model, read_header
-from ..loaded import LoadedModel
-from ..metadata import ModelMetadata
-from ..outputs import ModelOutput
-from ..quantities import canonical_name
+from metatomic_core import _torchscript
+from metatomic_core._atomic_write import replaced_when_done
+from metatomic_core.capabilities import ModelCapabilities
+from metatomic_core.io import load_atomistic_model, read_header
+from metatomic_core.loaded import LoadedModel
+from metatomic_core.metadata import ModelMetadata
+from metatomic_core.outputs import ModelOutput
+from metatomic_core.quantities import canonical_name
+
 from . import reference_files
 from .reference_units import check_same_unit
-
 
 # metatomic-torch calls these methods of all modules in a file, and ours answer in classes that it does not know: they
 # go by other names there. In the source in the archive, they are defined and called like this.
@@ -53,8 +53,8 @@ class ExportedModel(torch.nn.Module):
         inputs = model.requested_inputs(use_new_names=True)
         units = {name: (output.unit, output.sample_kind) for name, output in inputs.items()}
         # not class annotations, which are strings in this module
-        self._lists = torch.jit.Attribute(lists, List[Tuple[float, bool, bool, List[str]]])
-        self._inputs = torch.jit.Attribute(units, Dict[str, Tuple[str, str]])
+        self._lists = cast(Any, torch.jit.Attribute(lists, List[Tuple[float, bool, bool, List[str]]]))
+        self._inputs = cast(Any, torch.jit.Attribute(units, Dict[str, Tuple[str, str]]))
         self.eval()
 
     def forward(

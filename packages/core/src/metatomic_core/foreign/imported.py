@@ -7,16 +7,17 @@ from typing import Any, Dict, List, Optional
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from .. import io
-from ..capabilities import ModelCapabilities
-from ..extensions import extensions_with
-from ..loaded import LoadedModel
-from ..metadata import ModelMetadata
-from ..model import AtomisticModel
-from ..neighbors import NeighborListOptions
-from ..outputs import ModelOutput
-from ..quantities import canonical_name
-from ..system import System
+from metatomic_core import io
+from metatomic_core.capabilities import ModelCapabilities
+from metatomic_core.extensions import extensions_with
+from metatomic_core.loaded import LoadedModel
+from metatomic_core.metadata import ModelMetadata
+from metatomic_core.model import AtomisticModel
+from metatomic_core.neighbors import NeighborListOptions
+from metatomic_core.outputs import ModelOutput
+from metatomic_core.quantities import canonical_name
+from metatomic_core.system import System
+
 from . import reference_files
 from .reference_units import check_same_unit
 
@@ -117,7 +118,7 @@ def load_reference_model(path: Path, extensions_directory: Optional[str] = None)
     try:
         wrapped = _wrapped(model)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"expected a model that metatomic-core can run in '{path}', got one it can not: {error}") from error
+        raise ValueError(f"expected a model that metatomic-core can run, got '{path}': {error}") from error
     # by the source in the file: to walk through the compiled code takes seconds
     names = {*reference_files.used_names(path), *_OWN_NAMES}
     scripted, header = io.compiled_with_header(wrapped, extensions_with(sorted(names)))
@@ -141,9 +142,10 @@ def _wrapped(model: torch.jit.ScriptModule) -> AtomisticModel:
 def _capabilities(found: Any) -> ModelCapabilities:
     check_same_unit("length_unit", found.length_unit)
     # files offer both spellings of a name; here that is the business of `AtomisticModel`
-    names = [name for name in found.outputs if canonical_name(name) == name or canonical_name(name) not in found.outputs]
+    offered = found.outputs
+    names = [name for name in offered if canonical_name(name) == name or canonical_name(name) not in offered]
     return ModelCapabilities(
-        outputs={name: _output(name, found.outputs[name]) for name in names},
+        outputs={name: _output(name, offered[name]) for name in names},
         atomic_types=list(found.atomic_types),
         interaction_range=found.interaction_range,
         length_unit=found.length_unit,

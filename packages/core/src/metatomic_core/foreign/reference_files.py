@@ -10,19 +10,26 @@ import re
 import zipfile
 from importlib import metadata as importlib_metadata
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import torch
 
-from .. import _torchscript
-from .._extension_discovery import is_registered, used_names_in_source
-from .._shared_libraries import file_sha256, find_in_distribution, library_stem, loaded_extensions, mapped_libraries
+from metatomic_core import _torchscript
+from metatomic_core._extension_discovery import is_registered, used_names_in_source
+from metatomic_core._shared_libraries import (
+    file_sha256,
+    find_in_distribution,
+    library_stem,
+    loaded_extensions,
+    mapped_libraries,
+)
+from metatomic_core.io import ZIP_ERRORS
 
 DISTRIBUTION = "metatomic-torch"
 # The classes of one series take part in the files of that series only.
 SERIES = "0.1"
 VERSION_FILE = "metatomic-version"
-_LIBRARY = "libmetatomic_torch.so"
+_STEM = "metatomic_torch"
 # The name that the reference implementation had until 2025, with classes and files of its own.
 _FORMER_VERSION_FILE = "metatensor-version"
 # What torch says about a class or an operator that no library registered.
@@ -35,7 +42,7 @@ def extra_files(path: Path) -> Dict[str, str]:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if "/extra/" in name]
             return {name.partition("/extra/")[2]: archive.read(name).decode("utf-8") for name in names}
-    except Exception:
+    except (zipfile.BadZipFile, *ZIP_ERRORS):
         # what is wrong with a file is said by who expects something in it
         return {}
 
@@ -67,13 +74,13 @@ def load_library(directory: Optional[Path] = None) -> None:
         If it is neither installed nor in the directory, or is of another series than `SERIES`.
     """
     if not is_registered("metatomic.System"):
-        candidates, _ = find_in_distribution(DISTRIBUTION, _LIBRARY)
+        candidates, _ = find_in_distribution(DISTRIBUTION, _STEM)
         if directory is not None:
-            candidates += [path for path in sorted(directory.rglob("*")) if library_stem(path.name) == "metatomic_torch"]
+            candidates += [path for path in sorted(directory.rglob("*")) if library_stem(path.name) == _STEM]
         if not candidates:
             raise ValueError(
-                f"expected the library of metatomic-torch for torch {torch.__version__}, which files of metatomic-torch "
-                f"need, got none; run `pip install '{DISTRIBUTION}=={SERIES}.*'`"
+                f"expected the library of metatomic-torch for torch {torch.__version__}, which its files need, got "
+                f"none; run `pip install '{DISTRIBUTION}=={SERIES}.*'`"
             )
         _load(candidates[0])
     _check_series("an installed metatomic-torch", torch.ops.metatomic.version())
@@ -111,28 +118,31 @@ def load(path: Path, extensions_directory: Optional[Path] = None) -> torch.jit.S
         )
     _check_series(f"a model of metatomic-torch in '{path}'", found[VERSION_FILE])
     load_library(extensions_directory)
-    try:
-        return _torchscript.load(str(path))
-    except RuntimeError as error:
-        if _MISSING.search(str(error)) is None:
-            raise ValueError(f"expected a model file that torch can load, got '{path}': {_first_line(error)}") from error
-    # the list in the file names whatever was loaded when it was written: only now is it known that some are needed
-    absent = _load_extensions(found, extensions_directory)
-    try:
-        return _torchscript.load(str(path))
-    except RuntimeError as error:
-        missing = _MISSING.search(str(error))
-        if missing is None:
-            raise ValueError(f"expected a model file that torch can load, got '{path}': {_first_line(error)}") from error
+    model, missing = _try_to_load(path)
+    absent: List[str] = []
+    if missing:
+        # the list in the file names whatever was loaded when it was written: only now is it known that some are needed
+        absent = _load_extensions(found, extensions_directory)
+        model, missing = _try_to_load(path)
+    if model is None:
         listed = f" (the file lists {', '.join(absent)})" if absent else ""
         raise ValueError(
-            f"expected a TorchScript extension with '{missing[1] or missing[2]}', which '{path}' needs, got none"
-            f"{listed}; install the package that has it, or name its directory in `extensions_directory`"
-        ) from error
+            f"expected a TorchScript extension with '{missing}', which '{path}' needs, got none{listed}; install the "
+            "package that has it, or name its directory in `extensions_directory`"
+        )
+    return model
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _try_to_load(path: Path) -> Tuple[Optional[torch.jit.ScriptModule], str]:
+    """Give the model, or else the name of a class or operator that no loaded library registers."""
+    try:
+        return _torchscript.load(str(path)), ""
+    except RuntimeError as error:
+        missing = _MISSING.search(str(error))
+        if missing is not None:
+            return None, missing[1] or missing[2]
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ValueError(f"expected a model file that torch can load, got '{path}': {reason}") from error
 
 
 def _load_extensions(found: Dict[str, str], directory: Optional[Path]) -> List[str]:
@@ -141,7 +151,7 @@ def _load_extensions(found: Dict[str, str], directory: Optional[Path]) -> List[s
     # dependencies first; each is loaded like an extension, which is harmless and makes its symbols known
     for entry in [*_listed(found, "extensions-deps"), *_listed(found, "extensions")]:
         name = Path(entry["path"]).name
-        if library_stem(name) in {library_stem(path.name) for path in loaded_extensions()} or name in mapped_libraries():
+        if name in mapped_libraries() or library_stem(name) in map(library_stem, _loaded_names()):
             continue
         collected, installed = _in_directory(name, entry["sha256"], directory), _installed(name)
         # torch aborts if the package is imported later and its copy is another file
@@ -152,6 +162,10 @@ def _load_extensions(found: Dict[str, str], directory: Optional[Path]) -> List[s
         else:
             _load(path)
     return absent
+
+
+def _loaded_names() -> List[str]:
+    return [path.name for path in loaded_extensions()]
 
 
 def _listed(found: Dict[str, str], name: str) -> List[Dict[str, str]]:

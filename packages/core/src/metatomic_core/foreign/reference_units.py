@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ..units import parse_unit, unit_table
+from metatomic_core.units import parse_unit, unit_table
 
 # The constants of both come from different editions of CODATA.
 _TOLERANCE = 1e-6
