@@ -115,6 +115,8 @@ def load_reference_model(path: Path, extensions_directory: Optional[str] = None)
     """
     directory = None if extensions_directory is None else Path(extensions_directory)
     model = reference_files.load(path, directory)
+    if model.original_name != "AtomisticModel" or "metatomic.System" not in str(model.forward.schema):
+        raise ValueError(f"expected a model of metatomic-torch, got '{path}', which holds another module")
     try:
         wrapped = _wrapped(model)
     except (TypeError, ValueError) as error:
