@@ -114,6 +114,11 @@ def test_installed_library_is_of_another_series(monkeypatch):
     refused(TRAINED, "of version 0.3, got 0.1")
 
 
+def test_installed_library_is_older(monkeypatch):
+    monkeypatch.setattr(reference_files, "OLDEST", (0, 1, 200))
+    refused(TRAINED, "expected metatomic-torch 0.1.200 or newer, got 0.1.", "--upgrade")
+
+
 @pytest.mark.filterwarnings("ignore:.*deprecated:UserWarning")
 def test_unit_that_means_something_else(tmp_path):
     outputs = {"energy": reference.ModelOutput(unit="MeV", sample_kind="atom")}
@@ -185,6 +190,11 @@ def with_extension(tmp_path_factory):
     (folder / "make.py").write_text(WITH_EXTENSION)
     subprocess.run([sys.executable, "-W", "ignore", folder / "make.py", folder], check=True)
     return folder
+
+
+def test_directory_of_extensions_that_is_none(tmp_path):
+    with pytest.raises(ValueError, match="expected `extensions_directory` to be a directory"):
+        load_atomistic_model(TRAINED, str(tmp_path / "none"))
 
 
 def test_missing_extension(with_extension, monkeypatch):

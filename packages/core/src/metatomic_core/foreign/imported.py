@@ -9,7 +9,7 @@ from metatensor.torch import Labels, TensorMap
 
 from metatomic_core import io
 from metatomic_core.capabilities import ModelCapabilities
-from metatomic_core.extensions import extensions_with
+from metatomic_core.extensions import checked_directory, extensions_with
 from metatomic_core.loaded import LoadedModel
 from metatomic_core.metadata import ModelMetadata
 from metatomic_core.model import AtomisticModel
@@ -113,9 +113,9 @@ def load_reference_model(path: Path, extensions_directory: Optional[str] = None)
         If the file is of a version that is not known; if metatomic-torch or an extension is missing; if the model uses
         a name or a unit that means nothing here, or something else.
     """
-    directory = None if extensions_directory is None else Path(extensions_directory)
-    model = reference_files.load(path, directory)
-    if model.original_name != "AtomisticModel" or "metatomic.System" not in str(model.forward.schema):
+    model = reference_files.load(path, checked_directory(extensions_directory))
+    schema = str(model.forward.schema)  # type: ignore[attr-defined]
+    if model.original_name != "AtomisticModel" or "metatomic.System" not in schema:
         raise ValueError(f"expected a model of metatomic-torch, got '{path}', which holds another module")
     try:
         wrapped = _wrapped(model)

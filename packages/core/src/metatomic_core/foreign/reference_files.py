@@ -26,8 +26,9 @@ from metatomic_core._shared_libraries import (
 from metatomic_core.io import ZIP_ERRORS
 
 DISTRIBUTION = "metatomic-torch"
-# The classes of one series take part in the files of that series only.
+# The classes of one series take part in the files of that series only; older releases of it lack what is used here.
 SERIES = "0.1"
+OLDEST = (0, 1, 19)
 VERSION_FILE = "metatomic-version"
 _STEM = "metatomic_torch"
 # The name that the reference implementation had until 2025, with classes and files of its own.
@@ -71,7 +72,7 @@ def load_library(directory: Optional[Path] = None) -> None:
     Raises
     ------
     ValueError
-        If it is neither installed nor in the directory, or is of another series than `SERIES`.
+        If it is neither installed nor in the directory, of another series than `SERIES`, or older than `OLDEST`.
     """
     if not is_registered("metatomic.System"):
         candidates, _ = find_in_distribution(DISTRIBUTION, _STEM)
@@ -83,7 +84,14 @@ def load_library(directory: Optional[Path] = None) -> None:
                 f"none; run `pip install '{DISTRIBUTION}=={SERIES}.*'`"
             )
         _load(candidates[0])
-    _check_series("an installed metatomic-torch", torch.ops.metatomic.version())
+    version = torch.ops.metatomic.version()
+    _check_series("an installed metatomic-torch", version)
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:3]) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise ValueError(
+            f"expected metatomic-torch {oldest} or newer, got {version}; run `pip install --upgrade "
+            f"'{DISTRIBUTION}=={SERIES}.*'`"
+        )
 
 
 def _load(path: Path) -> None:
