@@ -15,6 +15,7 @@ from metatomic_ipi import Evaluator
 from metatomic_ipi.units import ANGSTROM, ELECTRONVOLT
 
 # i-PI has a constant of its own for this one, which agrees with the others to seven digits
+HARTREE = 1 / ELECTRONVOLT
 FORCE = unit_to_internal("force", "ev/ang", 1.0)
 
 
@@ -57,9 +58,9 @@ def test_driver_of_ipi_runs_our_models(name, model_files, tmp_path):
 
 
 def test_whole_runs_with_our_client_and_the_driver_of_ipi_agree(model_files, tmp_path):
-    """Our Lennard-Jones model: the file by our client, the converted one by i-PI's driver, the trajectories."""
-    atoms = upper("lennard-jones")
-    found = []
+    """A trained model, the file as it is."""
+    name = "pet-cuau-float64"
+    atoms, found = upper(name), []
     for kind in ("ours", "reference"):
         folder = tmp_path / kind
         folder.mkdir()
@@ -68,11 +69,18 @@ def test_whole_runs_with_our_client_and_the_driver_of_ipi_agree(model_files, tmp
             write_input(folder, ffsocket(), steps=3, temperature=50, motion=NVE)
             server = bench.ipi()
             if kind == "ours":
-                client = bench.client(model_files["lennard-jones (core)"])
+                client = bench.client(model_files[name])
             else:
-                options = f"template={folder / 'template.xyz'},model={model_files['lennard-jones']}"
+                options = f"template={folder / 'template.xyz'},model={model_files[name]}"
                 client = bench.stock_driver("-m", "metatomic", "-o", options, "-u", "-a", "test", "-S", bench.prefix)
             assert server.wait() == 0, server.text() + client.text()
             found.append(bench.record())
-    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-8)
-    np.testing.assert_allclose(found[0][2]["q"], found[1][2]["q"], rtol=0, atol=1e-9)
+    # the force unit of i-PI, see above
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-7)
+    np.testing.assert_allclose(found[0][2]["q"], found[1][2]["q"], rtol=0, atol=1e-8)
+    assert_close(found[0][0][0, 2] * HARTREE, energy_of(atoms, model_files[name]), 1e-7)
+
+
+def energy_of(atoms, model):
+    atoms.calc = MetatomicCalculator(model)
+    return atoms.get_potential_energy()
