@@ -27,9 +27,12 @@ TEST_TOOLS = ["pytest", "hypothesis"]
 # what the tests of one package need beyond the package: a TorchScript extension to load, the
 # tools that compile the C++ example (the compiler itself comes from the machine), and the
 # library of the models that are converted
-EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"], "lammps-glue": ["metatomic-torch"]}
+EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"], "lammps-glue": ["pytest-xdist", "metatomic-torch"]}
 # packages of this repository that the tests of another one compare it with
 EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"], "ipi-driver": ["ase-calc"]}
+# commands before the tests, and arguments of pytest: LAMMPS runs on one core in most tests, so two at a time
+BEFORE_TESTS = {"lammps-glue": ["metatomic-lammps", "build"]}
+PYTEST_ARGUMENTS = {"lammps-glue": ["-n", "2"]}
 
 # the calculator of the reference implementation: its distribution has the name of ours, and so
 # no line in the constraints
@@ -92,7 +95,9 @@ def tests(session: nox.Session, package: str) -> None:
         session.error(f"expected tests of {package} in tests/{package.replace('-', '_')}, got none")
     extra = EXTRA_TEST_TOOLS.get(package, [])
     install_packages(session, sorted({"core", package, *EXTRA_TEST_PACKAGES.get(package, [])}), *TEST_TOOLS, *extra)
-    run_pytest(session, *paths)
+    if package in BEFORE_TESTS:
+        session.run(*BEFORE_TESTS[package])
+    run_pytest(session, *PYTEST_ARGUMENTS.get(package, []), *paths)
 
 
 @nox.session

@@ -78,6 +78,36 @@ class Triangles(torch.nn.Module):
         return [NeighborListOptions(4.0, True, True)]
 
 
+class NearMessages(torch.nn.Module):
+    """Two messages between close atoms of one type, within the range of a longer pair term.
+
+    Range and cutoff are the same, but an atom needs the pairs between its neighbors; few structures show it.
+    """
+
+    def __init__(self, reach: float, only_type: int):
+        super().__init__()
+        self.reach = reach
+        self.only_type = only_type
+        self.cutoff = CUTOFF
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        system = systems[0]
+        n = len(system)
+        r, first, second = pairs_of(system, NeighborListOptions(self.cutoff, True, True))
+        sends = (system.types == self.only_type).to(r.dtype)
+        weight = (1.0 - r / self.reach).clamp(min=0.0).pow(4) * sends.index_select(0, first)
+        weight = weight * sends.index_select(0, second)
+        received = gather(weight, first, n)
+        again = gather(weight * received.index_select(0, second), first, n)
+        energies = (gather((1.0 - r / self.cutoff).pow(4), first, n) + again).unsqueeze(1)
+        return {"energy": per_atom_map(energies, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [NeighborListOptions(self.cutoff, True, True)]
+
+
 class ManyOutputs(torch.nn.Module):
     """Outputs of all shapes, and direct forces that differ from the conservative ones by a factor."""
 
@@ -114,6 +144,10 @@ class ManyOutputs(torch.nn.Module):
                 results[name] = per_atom_map(2.0 * density, systems, kind, selected_atoms, "energy")
             elif name == "energy/shifted":
                 results[name] = per_atom_map(2.0 * density + 1.0, systems, kind, selected_atoms, "energy")
+            elif name == "energy_uncertainty" and kind == "system":
+                # uncertainties of atoms add up in squares
+                total = (0.1 * density).square().sum().sqrt().reshape(1, 1)
+                results[name] = as_map(total, system_samples(systems), [], "energy")
             elif name == "energy_uncertainty":
                 results[name] = per_atom_map(0.1 * density, systems, kind, selected_atoms, "energy")
             elif name == "energy_ensemble":
@@ -216,7 +250,7 @@ def export(module: torch.nn.Module, path: object, outputs=None, reach: float = C
     """Save a module as a model file, and give its path."""
     capabilities = ModelCapabilities(
         outputs=ENERGY if outputs is None else outputs,
-        atomic_types=TYPES,
+        atomic_types=units.get("types", TYPES),
         interaction_range=reach,
         length_unit=units.get("length_unit", "angstrom"),
         supported_devices=units.get("devices", ["cpu"]),

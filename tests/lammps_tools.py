@@ -99,6 +99,14 @@ def run_lammps(plugin, folder, text, ranks=1, options=(), ok=True, **changes):
     return Run(done.returncode, done.stdout, Path(folder))
 
 
+def run_in_turn(run, texts, ranks=1):
+    """Run input texts one after the other in one LAMMPS, which starts once, and give a Run for each."""
+    mark = "=== next input ==="
+    done = run(f'\nclear\nprint "{mark}"\n'.join(texts), ranks)
+    outputs = done.output.split(f"\n{mark}\n")
+    return [dataclasses.replace(done, output=output) for output in outputs]
+
+
 @dataclasses.dataclass
 class Box:
     """A structure for LAMMPS: positions in a restricted triclinic box."""

@@ -87,7 +87,7 @@ def evaluated(path, structure):
     model = load_atomistic_model(path)
     tensors = {name: torch.as_tensor(getattr(structure, name)) for name in ("types", "positions", "cell", "pbc")}
     lists = NeighborLists(model.script.pair_requests("angstrom"), 0.0)
-    pairs = lists.compute(tensors["positions"], tensors["cell"], tensors["pbc"])
+    pairs = lists.compute(tensors["positions"], tensors["cell"], tensors["pbc"])[0]
     results, _ = model.evaluate([tensors], [pairs], None, RESULTS, {}, {"length": "angstrom", "energy": "eV"})
     return {name: values.numpy() for name, values in results.items()}
 

@@ -183,7 +183,15 @@ def test_foreign_files_are_refused(saved, tmp_path):
 
 def test_newer_format_is_refused(saved, tmp_path):
     path = with_header(saved, tmp_path / "new.pt", lambda header: header.update(format_version=99))
-    refused(path, "format version 1 or older, got .* of version 99, written by metatomic-core .*; run `pip install")
+    words = "or older, got .* of version 99, written by metatomic-core .*; run `pip install"
+    refused(path, f"format version {model_io.FORMAT_VERSION} {words}")
+
+
+def test_format_of_before_the_first_release_is_refused(saved, tmp_path):
+    """Its pipeline has another signature: calling it would fail later, in words of TorchScript."""
+    path = with_header(saved, tmp_path / "old.pt", lambda header: header.update(format_version=1))
+    with pytest.raises(ValueError, match=r"of version 1, written by a version before .*; export the model again"):
+        load_atomistic_model(path)
 
 
 @pytest.mark.parametrize(

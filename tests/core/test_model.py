@@ -21,6 +21,7 @@ from metatomic_core import (
     is_atomistic_model,
 )
 from metatomic_core.engine import Engine
+from metatomic_core.io import FORMAT_VERSION
 
 ENERGY = {"energy": ModelOutput(unit="eV", sample_kind="atom")}
 
@@ -257,7 +258,7 @@ def test_model_describes_itself_to_engines_without_our_classes():
         ]
         assert each.output_kinds() == {"energy": "atom", "features": "system", "feature": "system"}
         assert each.input_kinds() == {}
-        assert each.format_version() == 1
+        assert each.format_version() == FORMAT_VERSION
         assert "TwoLists" in each.card()
 
 

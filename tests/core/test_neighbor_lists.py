@@ -14,7 +14,7 @@ STRUCTURES = structures()
 
 
 def compute(lists, positions, cell, pbc):
-    return lists.compute(torch.tensor(positions), torch.tensor(cell), torch.tensor(pbc))
+    return lists.compute(torch.tensor(positions), torch.tensor(cell), torch.tensor(pbc))[0]
 
 
 def as_set(pairs, full):

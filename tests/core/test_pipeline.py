@@ -8,6 +8,7 @@ import torch
 from metatensor.torch import Labels, TensorMap
 from models import (
     Direct,
+    FieldAndVolume,
     Pairs,
     Probe,
     SquaredGradient,
@@ -62,7 +63,7 @@ def pairs_for(model, structure):
         (options.engine_cutoff("angstrom"), options.full_list, True) for options in model.requested_neighbor_lists()
     ]
     plain = tensors(structure)
-    return NeighborLists(requests, 0.0).compute(plain["positions"], plain["cell"], plain["pbc"])
+    return NeighborLists(requests, 0.0).compute(plain["positions"], plain["cell"], plain["pbc"])[0]
 
 
 def evaluate(model, names, request, outputs=None, *, selected=None, units=None, check=True, **inputs):
@@ -77,6 +78,48 @@ def evaluate(model, names, request, outputs=None, *, selected=None, units=None, 
         {**UNITS, **(units or {})},
         check,
     )
+
+
+@pytest.mark.parametrize("module", [TwoLists, SquaredGradient, FieldAndVolume])
+def test_vectors_of_the_engine_give_what_computed_ones_give(module, both):
+    """In other units than the model's; pair vectors of modules that differentiate are connected to positions."""
+    model = both(wrap(module()))
+    names = ["triclinic", "slab", "small cell"]
+    request = dict.fromkeys(("energy", "forces", "virial"), "energy")
+    batch = [STRUCTURES[name] for name in names]
+    plain = [tensors(structure) for structure in batch]
+    for structure in plain:
+        structure["positions"], structure["cell"] = structure["positions"] / 10, structure["cell"] / 10
+    requests = [(options.engine_cutoff("nm"), options.full_list, True) for options in model.requested_neighbor_lists()]
+    found = [NeighborLists(requests, 0.0).compute(s["positions"], s["cell"], s["pbc"]) for s in plain]
+    pairs, vectors = [pairs for pairs, _ in found], [vectors for _, vectors in found]
+    units = {"length": "nm", "energy": "eV"}
+    computed, _ = model.evaluate(plain, pairs, None, request, {}, units, True)
+    given, _ = model.evaluate(plain, pairs, None, request, {}, units, True, vectors)
+    for name in request:
+        np.testing.assert_allclose(given[name], computed[name], rtol=0, atol=1e-11)
+    # they are what the model sees: one that is not what pairs and positions say is found by the checks
+    vectors[1][0] = vectors[1][0].clone()
+    vectors[1][0][0, 1] += 0.01
+    with pytest.raises((ValueError, torch.jit.Error), match="expected neighbor vectors to be positions"):
+        model.evaluate(plain, pairs, None, request, {}, units, True, vectors)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        ([], "expected `vectors` for 1 structures, got 0"),
+        ([[]], "expected 2 lists of vectors for structure 0, got 0"),
+        ([[torch.zeros(2, 3), torch.zeros(7, 3)]], r"expected `vectors` of the shape \(\d+, 3\), got .*\[2, 3\]"),
+    ],
+)
+def test_vectors_that_do_not_fit_the_pairs_are_refused(vectors, message, both):
+    model = both(wrap(TwoLists()))
+    structure = STRUCTURES["triclinic"]
+    with pytest.raises((ValueError, torch.jit.Error), match=message):
+        model.evaluate(
+            [tensors(structure)], [pairs_for(model, structure)], None, {"energy": "energy"}, {}, UNITS, False, vectors
+        )
 
 
 def test_inputs_are_converted_and_attached(both):

@@ -106,3 +106,37 @@ def test_output_is_picked(name, outputs, variant, expected):
 def test_output_is_refused(name, outputs, variant, message):
     with pytest.raises(ValueError, match=message):
         pick_output(name, outputs, variant)
+
+
+@pytest.mark.parametrize(
+    ("requested", "offered", "variants", "expected"),
+    [
+        ("energy", DEFAULT, {}, "energy"),
+        ("energy", DEFAULT, {"energy": "a"}, "energy/a"),
+        ("energy", DEFAULT, {"energy": "off"}, "energy"),
+        ("energy/b", DEFAULT, {"energy": "a"}, "energy/b"),
+        ("energy/c", DEFAULT, {}, ""),
+        ("charge", DEFAULT, {}, ""),
+        ("features", BOTH, {"feature": "x"}, "features/x"),
+        ("feature", BOTH, {"features": "x"}, "feature/x"),
+    ],
+)
+def test_chosen_output_is_the_one_that_was_asked_for(requested, offered, variants, expected):
+    assert selection.chosen_output(requested, offered, variants) == expected
+
+
+def test_chosen_output_follows_the_energy_or_is_missing():
+    """Uncertainties of another variant are none of the energy's."""
+    offered = {**DEFAULT, "energy_uncertainty": output(), "energy_uncertainty/a": output()}
+    choose = selection.chosen_output
+    assert choose("energy_uncertainty", offered, {"energy": "a"}) == "energy_uncertainty/a"
+    assert choose("energy_uncertainty", offered, {"energy": "b"}) == ""
+    assert choose("energy_uncertainty", offered, {"energy": "b", "energy_uncertainty": "a"}) == "energy_uncertainty/a"
+    assert choose("energy_uncertainty", offered, {"energy": "b", "energy_uncertainty": "off"}) == "energy_uncertainty"
+    assert choose("energy_uncertainty", offered, {}) == "energy_uncertainty"
+
+
+@pytest.mark.parametrize("variants", [{}, {"energy": "c"}])
+def test_chosen_output_refuses_what_can_not_be_chosen(variants):
+    with pytest.raises(ValueError, match=r"expected a variant .*'a' \(first\), 'b' \(second\)"):
+        selection.chosen_output("energy", NO_DEFAULT, variants)

@@ -61,10 +61,10 @@ def test_batches_and_atomic_virials_equal_those_of_the_cpu(tmp_path):
 def test_neighbor_lists_equal_those_of_the_cpu(name, full_list, skin):
     structure = STRUCTURES[name]
     tensors = [torch.as_tensor(x) for x in (structure.positions, structure.cell, structure.pbc)]
-    on_cpu = NeighborLists([(4.0, full_list, True)], 0.0).compute(*tensors)[0]
+    on_cpu = NeighborLists([(4.0, full_list, True)], 0.0).compute(*tensors)[0][0]
     lists = NeighborLists([(4.0, full_list, True)], skin)
     for _ in range(2):
-        on_gpu = lists.compute(*[t.to("cuda") for t in tensors])[0]
+        on_gpu = lists.compute(*[t.to("cuda") for t in tensors])[0][0]
         assert on_gpu.device.type == "cuda"
         assert canonical(on_gpu.cpu().numpy(), full_list) == canonical(on_cpu.numpy(), full_list)
 

@@ -2,15 +2,19 @@
 
 import dataclasses
 import re
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from lammps_models import MANY, ManyOutputs, export
-from lammps_tools import BENCH, FCC, FORMAT, POTENTIALS, boxes, close
+from lammps_tools import BENCH, FCC, FORMAT, POTENTIALS, boxes, close, run_in_turn
 
 from metatomic_core.potentials import embedded_atom, lennard_jones
+from metatomic_core.potentials.lennard_jones import ARGON_EPSILON
 
 EPSILON, SIGMA = 0.0104, 3.4
+KCAL_PER_MOL = 23.060547830619  # in an eV
 NATIVE = f"pair_style lj/cut 7.0\npair_coeff * * {EPSILON} {SIGMA}"
 BOX = boxes(FCC, 5.3, (3, 3, 3))["triclinic"]
 
@@ -29,19 +33,19 @@ def both(model, lammps, tmp_path):
     ours = f"pair_style metatomic {model}\npair_coeff * * Ar"
 
     def run(commands, ranks=1, before="", pairs=(NATIVE, ours)):
-        tables = []
-        for pair in pairs:
-            text = f"""units metal
+        texts = [
+            f"""units metal
 {before}
 read_data data.lammps
 {pair}
 neighbor 1.0 bin
 thermo_style custom step pe etotal pxx pyy pzz pxy lx xy
 {FORMAT}
-{commands}
+{commands.replace("PAIR", pair)}
 """
-            tables.append(lammps(text.replace("PAIR", pair), ranks))
-        return tables
+            for pair in pairs
+        ]
+        return run_in_turn(lammps, texts, ranks)
 
     return run
 
@@ -173,11 +177,10 @@ def hybrids(model):
 
 @pytest.mark.parametrize("name", ["hybrid", "hybrid/overlay", "hybrid/scaled", "twice"])
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_hybrid_styles(name, ranks, both, model, tmp_path):
+def test_hybrid_styles(name, ranks, lammps, model, tmp_path):
     pairs = hybrids(model)[name]
     two_types(tmp_path, "two.lammps")
-    text = """clear
-units metal
+    text = """units metal
 read_data two.lammps
 PAIR
 neighbor 1.0 bin
@@ -187,8 +190,7 @@ thermo_style custom step pe etotal pxx pyy pzz pxy lx xy
 thermo_modify format float %22.16g
 run 30
 """
-    runs = [both(text.replace("PAIR", pair), ranks, pairs=[NATIVE])[0] for pair in pairs]
-    compare(runs, 1e-9)
+    compare(run_in_turn(lammps, [text.replace("PAIR", pair) for pair in pairs], ranks), 1e-9)
 
 
 def test_respa_with_direct_forces_inside(model_folder, lammps, tmp_path):
@@ -211,8 +213,8 @@ fix nve all nve
 timestep 0.002
 thermo_style custom step pe etotal ke
 {FORMAT}
-thermo 20
-run 200
+thermo 10
+run 100
 """,
         2,
     )
@@ -285,45 +287,83 @@ clear
     assert third == first
 
 
+# example: native pair lines, and the tolerances of energies and pressures after 100 steps
+EXAMPLES = {
+    # the file of LAMMPS has a mass of its own; ours takes the one of the element
+    "in.eam": ("pair_style eam\npair_coeff 1 1 Cu_u3.eam\nmass 1 63.546", 1e-8),
+    "in.lj-argon": (f"pair_style lj/cut 8.5125\npair_coeff 1 1 {ARGON_EPSILON * KCAL_PER_MOL!r} 3.405", 1e-8),
+}
+
+
+def without_pair_lines(text):
+    """Give the words of an input, line by line, without comments."""
+    lines = [line.partition("#")[0].split() for line in text.splitlines()]
+    return [line for line in lines if line and not line[0].startswith("pair_")]
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_native_example_of_copper_runs(ranks, lammps, model_folder):
-    path = model_folder / "cu.pt"
-    if not path.exists():
-        embedded_atom(POTENTIALS / "Cu_u3.eam").save(path)
-    native = (BENCH / "in.eam").read_text().replace("20*", "5*")
-    ours = re.sub(
-        r"pair_style\s+eam\npair_coeff\s+1 1 Cu_u3.eam", f"pair_style metatomic {path}\npair_coeff * * Cu", native
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_benchmarks_of_lammps_run_with_only_the_pair_lines_changed(name, ranks, lammps, tmp_path):
+    """The examples are LAMMPS' bench/in.eam and bench/in.lj (in real units); here with 5 cells a side, not 20."""
+    embedded_atom(POTENTIALS / "Cu_u3.eam").save(tmp_path / "copper.pt")
+    lennard_jones().save(tmp_path / "argon.pt")
+    example = (Path(__file__).parents[2] / "examples" / name).read_text()
+    if name == "in.eam":
+        assert without_pair_lines(example) == without_pair_lines((BENCH / name).read_text())
+    native, tolerance = EXAMPLES[name]
+    start, stop = example.index("pair_style"), example.index("\n", example.index("pair_coeff"))
+    texts = [example[:start] + native + example[stop:], example]
+    table = f"thermo 50\n{FORMAT}run 100"
+    texts = [text.replace("run             100", table) for text in texts]
+    small = [word for axis in "xyz" for word in ("-var", axis, "0.25")]
+    tables = [run.thermo() for run in run_in_turn(partial(lammps, options=small), texts, ranks)]
+    for column in ("E_pair", "Press", "TotEng"):
+        close(tables[1][column], tables[0][column], tolerance)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_strain_by_finite_differences_of_atoms(ranks, both):
+    """LAMMPS strains atoms and ghosts, not the box, for second derivatives and for virials."""
+    commands = f"""compute virial all pressure NULL virial
+compute born all born/matrix numdiff 1e-4 virial
+fix strain all numdiff/virial 1 1e-4
+thermo_style custom step pe c_born[1] c_born[7] c_born[16] c_born[21] f_strain[1] f_strain[6]
+{FORMAT}
+run 0
+"""
+    native, ours = (run.thermo() for run in both(commands, ranks, "atom_modify map yes"))
+    for name in native:
+        np.testing.assert_allclose(ours[name], native[name], rtol=1e-6, err_msg=name)
+
+
+def test_types_that_change_between_lists(model_folder, lammps, tmp_path):
+    """Monte Carlo of types at constant composition difference, in steps without a new neighbor list."""
+    model = model_folder / "mixture.pt"
+    lennard_jones(["Ar", "Kr"], {"Ar": 2.5, "Kr": 2.6}, {"Ar": 0.01, "Kr": 0.03}, 3.9, mixing="geometric").save(model)
+    boxes(FCC, 4.0, (4, 4, 4), n_types=2)["orthogonal"].write(tmp_path / "data.lammps", [39.948, 83.798])
+    pairs = (
+        "pair_style lj/cut 3.9\npair_coeff 1 1 0.01 2.5\npair_coeff 2 2 0.03 2.6",
+        f"pair_style metatomic {model}\npair_coeff * * Ar Kr",
     )
-    assert ours != native
-    tables = [lammps(text, ranks).thermo() for text in (native, ours)]
-    close(tables[1]["E_pair"], tables[0]["E_pair"], 1e-5)
-    close(tables[1]["Press"], tables[0]["Press"], 1e-3)
-
-
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_native_example_of_lennard_jones_runs(ranks, lammps, model):
-    """bench/in.lj in real units for argon: one line for each number with a unit, and the two pair lines."""
-    epsilon, sigma = 0.2398, 3.4
-    text = (BENCH / "in.lj").read_text().replace("20*", "5*")
-    changes = {
-        "units           lj": "units real",
-        "fcc 0.8442": f"fcc {sigma * (4 / 0.8442) ** (1 / 3)}",
-        "mass            1 1.0": "mass 1 39.948",
-        "all create 1.44": "all create 173.0",
-        "neighbor        0.3 bin": "neighbor 1.0 bin",
-        "every 20": "every 10",
-    }
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    at = text.index("pair_style")
-    end = text.index("neighbor")
-    native = text[:at] + f"pair_style lj/cut 7.0\npair_coeff 1 1 {EPSILON * 23.060547830619} {sigma}\n" + text[end:]
-    ours = text[:at] + f"pair_style metatomic {model}\npair_coeff * * Ar\n" + text[end:]
-    assert epsilon == pytest.approx(EPSILON * 23.06, rel=1e-3)
-    tables = [lammps(version, ranks).thermo() for version in (native, ours)]
-    close(tables[1]["E_pair"], tables[0]["E_pair"], 1e-6)
-    close(tables[1]["Press"], tables[0]["Press"], 1e-4)
+    texts = [
+        f"""units metal
+read_data data.lammps
+{pair}
+neighbor 1.0 bin
+neigh_modify every 20 delay 20 check no
+velocity all create 60 4242 loop all
+fix nve all nve
+fix swap all sgcmc 3 0.05 300 0.02 randseed 4321
+thermo_style custom step pe f_swap[1] f_swap[2]
+{FORMAT}
+run 12
+"""
+        for pair in pairs
+    ]
+    native, ours = (run.thermo() for run in run_in_turn(lammps, texts))
+    assert native["f_swap[1]"][-1] > 0
+    for name in native:
+        np.testing.assert_allclose(ours[name], native[name], rtol=1e-7, err_msg=name)
 
 
 def test_long_run_keeps_memory_and_energy(model, lammps, tmp_path):

@@ -9,6 +9,7 @@ from lammps_models import ENERGY, MANY, Failing, Inputs, Layers, ManyOutputs, ex
 from lammps_tools import FCC, boxes
 
 from metatomic_core import ModelOutput
+from metatomic_core.io import FORMAT_VERSION
 
 BOX = boxes(FCC, 4.4, (2, 2, 2), n_types=2, shake=0.1)["orthogonal"]
 HEAD = "units metal\natom_style {style}\n{before}\nread_data data.lammps\nspecial_bonds lj/coul 0 0 0\n"
@@ -34,7 +35,8 @@ def models(model_folder):
     export(Layers(1, True), folder / "variants.pt", variants)
     (folder / "text.pt").write_text("no model")
     torch.jit.script(torch.nn.Linear(1, 1)).save(folder / "module.pt")
-    with_header(folder / "good.pt", folder / "newer.pt", '"format_version": 1', '"format_version": 99')
+    with_header(folder / "good.pt", folder / "newer.pt", f'"format_version": {FORMAT_VERSION}', '"format_version": 99')
+    with_header(folder / "good.pt", folder / "older.pt", f'"format_version": {FORMAT_VERSION}', '"format_version": 1')
     extension = (
         '"extensions": [{"name": "libother.so", "sha256": "00", "distribution": "other-torch", "version": "1.2", '
     )
@@ -59,10 +61,12 @@ REFUSED = {
     "no archive": ("text.pt", "* * O Si", "not a TorchScript archive"),
     "no model": ("module.pt", "* * O Si", "wrap the module in `AtomisticModel`"),
     "newer format": ("newer.pt", "* * O Si", "of version 99; run `pip install --upgrade"),
+    "older format": ("older.pt", "* * O Si", "of version 1; export the model again"),
+    "variant of nothing": ("variants.pt variant a variant/charge b", "* * O Si", "got 'charge'"),
     "missing extension": ("extension.pt", "* * O Si", "expected the extension 'libother.so'"),
     "no energy": ("no-energy.pt", "* * O Si", "expected a model with an energy"),
-    "no variant": ("variants.pt", "* * O Si", "choose one of energy/a, energy/b with the keyword variant"),
-    "other variant": ("variants.pt variant c", "* * O Si", "one of energy/a, energy/b, got 'c'"),
+    "no variant": ("variants.pt", "* * O Si", "has no default, got none; choose from 'a' (first)"),
+    "other variant": ("variants.pt variant c", "* * O Si", "got 'c'; it has 'a' (first), 'b' (second)"),
     "keyword": ("good.pt devise cpu", "* * O Si", "got 'devise' (did you mean 'device')"),
     "keyword value": ("good.pt check_consistency yes", "* * O Si", "expected one of on, off after `check_consistency`"),
     "no value": ("good.pt scale", "* * O Si", "expected a value after `scale`"),
@@ -74,9 +78,9 @@ REFUSED = {
     "direct forces": ("good.pt non_conservative on", "* * O Si", "expected a model with non-conservative forces"),
     "output": ("many.pt output charme", "* * O Si", "got 'charme' (did you mean 'charge')"),
     "few types": ("good.pt", "* * O", "expected `pair_coeff * * TYPE ...` with 2 element symbols"),
-    "unknown type": ("good.pt", "* * O Cu", "types that the model knows in `pair_coeff`, O (8), Si (14), got 'Cu'"),
-    "no symbol": ("good.pt", "* * O Sj", "expected an element symbol, an integer or NULL in `pair_coeff`, got 'Sj'"),
-    "number": ("good.pt", "* * 8 29", "types that the model knows in `pair_coeff`, O (8), Si (14), got '29'"),
+    "unknown type": ("good.pt", "* * O Cu", "symbols or integers of O (8), Si (14), or NULL, got 'Cu'"),
+    "no symbol": ("good.pt", "* * O Sj", "symbols or integers of O (8), Si (14), or NULL, got 'Sj'"),
+    "number": ("good.pt", "* * 8 29", "symbols or integers of O (8), Si (14), or NULL, got '29'"),
     "no types": ("good.pt", "* * NULL NULL", "expected at least one type for the model"),
     "one pair": ("good.pt", "1 2 O Si", "Pair_coeff must start with * *"),
 }
@@ -150,6 +154,7 @@ SETUPS = {
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("name", SETUPS)
 def test_setting_that_can_not_work_is_refused(name, models, lammps):
+    """On two ranks, with one message."""
     style, before, after, words = SETUPS[name]
     if name in ("no ids", "include"):
         # without a data file, which has IDs
@@ -171,7 +176,7 @@ run 0
         if name == "per-atom energy":
             after = "compute e all pe/atom\ncompute t all reduce sum c_e\nthermo_style custom step c_t\nrun 0"
         text = input_text(models, style, before=before, after=after)
-    refused(lammps, text, 1, words)
+    assert refused(lammps, text, 2, words).output.count("ERROR") == 1
 
 
 @pytest.mark.usefixtures("data")
@@ -220,6 +225,62 @@ def test_bonded_pairs_that_would_be_dropped_are_refused(models, lammps):
     full = lammps(molecule(models, "special_bonds lj/coul 1 1 1")).thermo()["PotEng"][0]
     # pairs with a weight stay in the list, marked, and count fully
     assert lammps(molecule(models, "special_bonds lj/coul 1e-9 0.3 1")).thermo()["PotEng"][0] == pytest.approx(full)
+
+
+TEMPLATE = """three atoms
+
+3 atoms
+2 bonds
+
+Coords
+
+1 0 0 0
+2 1.5 0 0
+3 2.0 1.4 0
+
+Types
+
+1 1
+2 2
+3 1
+
+Bonds
+
+1 1 1 2
+2 1 2 3
+
+Special Bond Counts
+
+1 1 1 0
+2 2 0 0
+3 1 1 0
+
+Special Bonds
+
+1 2 3
+2 1 3
+3 2 1
+"""
+
+
+def test_bonded_pairs_of_templates_are_refused_too(models, lammps, tmp_path):
+    """In `atom_style template` the bonds are in the molecule, not in the atoms."""
+    (tmp_path / "three.txt").write_text(TEMPLATE)
+    text = f"""units metal
+region box block 0 20 0 20 0 20
+molecule three three.txt
+atom_style template three
+atom_modify map array
+create_box 2 box bond/types 1 extra/bond/per/atom 2 extra/special/per/atom 4
+mass * 16.0
+bond_style zero
+bond_coeff * 1.5
+create_atoms 0 single 10 10 10 mol three 1234 rotate 0 0 0 1
+pair_style metatomic {models}/good.pt
+pair_coeff * * O Si
+run 0
+"""
+    refused(lammps, text, 1, "use `special_bonds lj/coul 1 1 1`")
 
 
 @pytest.mark.parametrize("how", ["raise", "nan"])

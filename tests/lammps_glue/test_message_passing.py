@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from lammps_models import Layers, Triangles, export
+from lammps_models import Layers, NearMessages, Triangles, export
 from lammps_tools import FCC, FORMAT, boxes, close, crystal
 
 from metatomic_ase import MetatomicCalculator
@@ -109,6 +109,36 @@ def test_triangles_get_the_pairs_between_ghosts(model_folder, lammps, tmp_path):
         found = evaluate(lammps, tmp_path, SHAPES["triclinic"], model, ranks)
         np.testing.assert_allclose(found[0], energy, rtol=1e-9)
         close(found[1], forces, 1e-9)
+
+
+@pytest.mark.parametrize(("reach", "types"), [(1.7, [8, 14]), (4.5, list(range(1, 101)))])
+def test_messages_within_the_cutoff_get_the_pairs_between_ghosts(reach, types, model_folder, lammps, tmp_path):
+    """Also if only the closest pairs, or only one of many types, show that an atom needs them."""
+    model = export(NearMessages(reach, 8), model_folder / f"near-{reach}.pt", types=types)
+    box = crystal(FCC, 1.7 if reach < 2.0 else 4.4, (3, 3, 3), 5, 0.1, n_types=2)
+    energy, forces, _ = from_ase(box, model)
+    found = evaluate(lammps, tmp_path, box, model, 4)
+    np.testing.assert_allclose(found[0], energy, rtol=1e-9)
+    close(found[1], forces, 1e-9)
+
+
+def test_hybrid_with_a_style_that_has_its_own_ghost_cutoffs(two_layers, lammps, tmp_path):
+    """AIREBO tells LAMMPS to list neighbors of ghosts only as far as its own cutoffs."""
+    box = crystal(FCC, 4.4, (3, 3, 3), 2, 0.3, (3.9, -2.6, 3.3), n_types=3)
+    box.write(tmp_path / "data.lammps", [16.0, 28.0, 12.0])
+    text = f"""units metal
+read_data data.lammps
+pair_style hybrid metatomic {two_layers["full"]} airebo 3.0 lj/cut 4.0
+pair_coeff * * metatomic O Si NULL
+pair_coeff * * airebo CH.airebo NULL NULL C
+pair_coeff *2 3 lj/cut 0.01 3.0
+thermo_style custom step pe pxx pxy
+{FORMAT}
+run 0
+"""
+    one, four = lammps(text).thermo(), lammps(text, 4).thermo()
+    for name in ("PotEng", "Pxx", "Pxy"):
+        np.testing.assert_allclose(four[name], one[name], rtol=1e-9, err_msg=name)
 
 
 def test_message_passing_dynamics_do_not_depend_on_ranks(two_layers, lammps, tmp_path):

@@ -100,6 +100,32 @@ variable q equal c_out[4]
     np.testing.assert_allclose(np.array(words, dtype=float), expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("keywords", ["", "uncertainty_threshold off"])
+def test_compute_pair_gives_what_the_model_gives_for_the_system(keywords, many, run):
+    """Not the sum over atoms, whatever else asks for the values of atoms."""
+    commands = "fix out all pair 1 metatomic uncertainty 0\ncompute out all pair metatomic"
+    table = f"thermo_style custom step pe c_out[1] c_out[2]\n{FORMAT}run 0"
+    thermo = run(many, f"output energy output uncertainty {keywords}", commands, run=table).thermo()
+    energies = calculator(many).get_potential_energies()
+    expected = [energies.sum(), energies.sum(), 0.05 * np.sqrt(np.square(energies).sum())]
+    found = [thermo[name][0] for name in ("PotEng", "c_out[1]", "c_out[2]")]
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_two_fixes_ask_for_the_same_output_at_different_steps(many, run):
+    commands = """
+velocity all create 3000 9132 loop all
+fix every all pair 1 metatomic charge 0
+fix seldom all pair 10 metatomic charge 1
+fix nve all nve
+compute energy all pe/atom
+dump out all custom 7 out id f_every c_energy
+dump_modify out sort id format float %22.16g
+"""
+    found = run(many, "uncertainty_threshold off", commands, run="run 7").dump("out")
+    close(found[:, 1], found[:, 2] / 2.0 - 1.0, 1e-9)
+
+
 def test_outputs_that_are_no_sums_are_refused_on_several_ranks(many, run):
     refused = run(many, "output uncertainty", ranks=2, ok=False)
     assert refused.status != 0

@@ -8,6 +8,7 @@ from typing import Dict, List, Tuple
 
 import torch
 
+from ._pairs import gradients_of_atoms, joined_vectors, strain_gradients
 from .system import System
 
 
@@ -31,7 +32,8 @@ def energy_gradients(
     -------
     torch.Tensor, torch.Tensor, list of torch.Tensor
         dE/dpositions of all atoms (n_atoms, 3), dE/dcell (n_systems, 3, 3), dE/dvectors like ``vectors`` or empty;
-        zero where the energy does not depend on something.
+        zero where the energy does not depend on something.  Of vectors that are leaves, what the energy owes to them is
+        not in the first two.
 
     Raises
     ------
@@ -89,82 +91,114 @@ def virials(systems: List[System], dpositions: torch.Tensor, dcells: torch.Tenso
     return torch.stack(result)
 
 
-def atomic_virials(
-    systems: List[System],
-    vectors: List[torch.Tensor],
-    dvectors: List[torch.Tensor],
-    dpositions: torch.Tensor,
-    total: torch.Tensor,
-) -> torch.Tensor:
+def atomic_virials(atoms: torch.Tensor, vectors: torch.Tensor, dvectors: torch.Tensor, n_atoms: int) -> torch.Tensor:
     """Give virials per atom, half of each pair to each of its atoms; they add up to the virial.
 
     Parameters
     ----------
-    systems
-        The systems, with their neighbor lists.
+    atoms
+        First and second atoms of all pairs, shape (2, n_pairs), int64.
     vectors, dvectors
-        Pair vectors and dE/dvectors, shape (n_pairs, 3, 1), of all lists of all systems.
-    dpositions
-        dE/dpositions of all atoms, shape (n_atoms, 3).
-    total
-        Virials, shape (n_systems, 3, 3).
+        Pair vectors and dE/dvectors, shape (n_pairs, 3), float64.
+    n_atoms
+        Number of atoms of all systems.
 
     Returns
     -------
     torch.Tensor
         Shape (n_atoms, 3, 3), float64.
-
-    Raises
-    ------
-    ValueError
-        If the energy depends on positions or cell in other ways than through the pair vectors.
     """
-    results: List[torch.Tensor] = []
-    position_gradients: List[torch.Tensor] = []
-    n_lists = 0 if len(systems) == 0 else len(vectors) // len(systems)
-    for i in range(len(systems)):
-        system = systems[i]
-        virial = torch.zeros(len(system), 9, dtype=torch.float64, device=dpositions.device)
-        gradient_sum = torch.zeros(len(system), 3, dtype=torch.float64, device=dpositions.device)
-        lists = system.known_neighbor_lists()
-        for k in range(n_lists):
-            samples = system.get_neighbor_list(lists[k]).samples.values
-            first = samples[:, 0].to(torch.int64).contiguous()
-            second = samples[:, 1].to(torch.int64).contiguous()
-            vector = vectors[i * n_lists + k].detach().to(torch.float64)
-            gradient = dvectors[i * n_lists + k].to(torch.float64)
-            # outer products, one for each pair
-            half = (-0.5 * (vector @ gradient.transpose(1, 2))).reshape(-1, 9)
-            virial = virial.index_add(0, first, half).index_add(0, second, half)
-            pull = gradient[:, :, 0]
-            gradient_sum = gradient_sum.index_add(0, second, pull).index_add(0, first, -pull)
-        results.append(virial.reshape(-1, 3, 3))
-        position_gradients.append(gradient_sum)
-    result = torch.cat(results)
-    start = 0
-    for i in range(len(systems)):
-        stop = start + len(systems[i])
-        _check_only_pairs(position_gradients[i], dpositions[start:stop], result[start:stop], total[i])
-        start = stop
-    return result
+    # outer products, one for each pair
+    half = (-0.5 * (vectors.unsqueeze(2) @ dvectors.unsqueeze(1))).reshape(-1, 9)
+    virial = torch.zeros(n_atoms, 9, dtype=torch.float64, device=vectors.device)
+    return virial.index_add(0, atoms[0], half).index_add(0, atoms[1], half).reshape(-1, 3, 3)
 
 
 def _check_only_pairs(
-    from_pairs: torch.Tensor, dpositions: torch.Tensor, virial: torch.Tensor, total: torch.Tensor
+    direct: torch.Tensor,
+    direct_strain: torch.Tensor,
+    dpositions: torch.Tensor,
+    strain: torch.Tensor,
+    virials_of_atoms: torch.Tensor,
+    dtype: torch.dtype,
 ) -> None:
-    """Refuse virials per atom of a model that sees geometry in other ways than through pair vectors."""
-    if from_pairs.size(0) == 0:
+    """Refuse virials per atom of a model that sees geometry in other ways than through pair vectors.
+
+    Parameters
+    ----------
+    direct, direct_strain
+        What is not owed to pair vectors of dE/dpositions, shape (n_atoms, 3), and dE/dstrain, shape (n_systems, 3, 3).
+    dpositions, strain
+        All of them.
+    virials_of_atoms
+        Shape (n_atoms, 3, 3).
+    dtype
+        Type of the model's numbers.
+    """
+    if direct.size(0) == 0:
         return
-    tolerance = 1e-8 if dpositions.dtype == torch.float64 else 1e-3
-    scale = 1e-6 + dpositions.abs().max() + from_pairs.abs().max()
-    virial_scale = 1e-6 + total.abs().max() + virial.abs().sum(0).max()
-    same_forces = bool((from_pairs - dpositions).abs().max() <= tolerance * scale)
-    same_virial = bool((virial.sum(0) - total).abs().max() <= tolerance * virial_scale)
-    if not (same_forces and same_virial):
+    tolerance = 1e-8 if dtype == torch.float64 else 1e-3
+    scale = 1e-6 + dpositions.abs().max()
+    strain_scale = 1e-6 + strain.abs().max() + virials_of_atoms.abs().sum(0).max()
+    if not bool((direct.abs().max() <= tolerance * scale) & (direct_strain.abs().max() <= tolerance * strain_scale)):
         raise ValueError(
             "expected a model that sees positions and cell only through neighbor vectors for 'atomic_virials', got "
             "one that uses them directly; ask for 'virial'"
         )
+
+
+def total_gradients(
+    energies: torch.Tensor,
+    systems: List[System],
+    atoms: torch.Tensor,
+    vectors: List[torch.Tensor],
+    connected: bool,
+    with_strain: bool,
+    per_atom: bool,
+) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Differentiate energies, and add up what is owed to positions, to cells and to pair vectors.
+
+    Parameters
+    ----------
+    energies
+        Shape (n_systems,).
+    systems, atoms, vectors
+        What was evaluated: systems, the atoms of all pairs, see `pair_atoms`, and their vectors, see `attach_pairs`.
+    connected
+        Whether the vectors are connected to positions and cells, rather than leaves beside them.
+    with_strain
+        Also give dE/dstrain; without it, a tensor without values stands in its place.
+    per_atom
+        Also give virials per atom; the same.
+
+    Returns
+    -------
+    torch.Tensor, torch.Tensor, torch.Tensor
+        dE/dpositions (n_atoms, 3), dE/dstrain (n_systems, 3, 3), virials per atom (n_atoms, 3, 3); float64.
+    """
+    with_vectors = per_atom or not connected
+    with torch.profiler.record_function("AtomisticModel::backward"):
+        found, dcells, dvectors = energy_gradients(energies, systems, vectors, with_vectors)
+    nothing = torch.zeros(0, 3, 3, dtype=torch.float64, device=found.device)
+    dpositions = found.to(torch.float64)
+    strain = -virials(systems, found, dcells) if with_strain else nothing
+    if not with_vectors or (len(vectors) == 0 and not per_atom):
+        return dpositions, strain, nothing
+    direct, direct_strain = dpositions, strain
+    joined = joined_vectors(dvectors, dpositions)
+    of_pairs = gradients_of_atoms(atoms, joined, dpositions.size(0))
+    strain_of_pairs = strain_gradients(vectors, dvectors, len(systems), nothing) if with_strain else nothing
+    if connected:
+        direct = dpositions - of_pairs
+        direct_strain = strain - strain_of_pairs
+    else:
+        dpositions = direct + of_pairs
+        strain = direct_strain + strain_of_pairs
+    if not per_atom:
+        return dpositions, strain, nothing
+    per_atom_virials = atomic_virials(atoms, joined_vectors(vectors, dpositions), joined, dpositions.size(0))
+    _check_only_pairs(direct, direct_strain, dpositions, strain, per_atom_virials, found.dtype)
+    return dpositions, strain, per_atom_virials
 
 
 def volumes(structures: List[Dict[str, torch.Tensor]]) -> torch.Tensor:
@@ -193,7 +227,9 @@ def add_derivatives(
     energies: torch.Tensor,
     structures: List[Dict[str, torch.Tensor]],
     systems: List[System],
+    atoms: torch.Tensor,
     vectors: List[torch.Tensor],
+    connected: bool,
     request: Dict[str, str],
     energy: str,
     length_factor: float,
@@ -206,8 +242,8 @@ def add_derivatives(
         Where to add "forces", "virial", "stress", "atomic_virials".
     energies
         Shape (n_systems,), in the energy unit of the engine.
-    structures, systems, vectors
-        What was evaluated: in the units of the engine, in those of the model, and the pair vectors of the latter.
+    structures, systems, atoms, vectors, connected
+        What was evaluated, in the units of the engine and in those of the model; see `total_gradients`.
     request
         Which results to make from which output.
     energy
@@ -215,19 +251,18 @@ def add_derivatives(
     length_factor
         Model lengths = length_factor * engine lengths.
     """
-    with_vectors = "atomic_virials" in request
-    with torch.profiler.record_function("AtomisticModel::backward"):
-        dpositions, dcells, dvectors = energy_gradients(energies, systems, vectors, with_vectors)
-    if "forces" in request and request["forces"] == energy:
-        # dE/dr_engine = dE/dr_model * (dr_model/dr_engine)
-        results["forces"] = -dpositions.to(torch.float64) * length_factor
+    per_atom = "atomic_virials" in request
     wants_virial = "virial" in request and request["virial"] == energy
     wants_stress = "stress" in request and request["stress"] == energy
-    if wants_virial or wants_stress or with_vectors:
-        total = virials(systems, dpositions, dcells)
-        if wants_virial:
-            results["virial"] = total
-        if wants_stress:
-            results["stress"] = -total / volumes(structures).reshape(-1, 1, 1)
-        if with_vectors:
-            results["atomic_virials"] = atomic_virials(systems, vectors, dvectors, dpositions, total)
+    dpositions, strain, of_atoms = total_gradients(
+        energies, systems, atoms, vectors, connected, wants_virial or wants_stress or per_atom, per_atom
+    )
+    if "forces" in request and request["forces"] == energy:
+        # dE/dr_engine = dE/dr_model * (dr_model/dr_engine)
+        results["forces"] = -dpositions * length_factor
+    if wants_virial:
+        results["virial"] = -strain
+    if wants_stress:
+        results["stress"] = strain / volumes(structures).reshape(-1, 1, 1)
+    if per_atom:
+        results["atomic_virials"] = of_atoms

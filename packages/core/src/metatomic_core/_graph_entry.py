@@ -5,8 +5,8 @@ from typing import Dict, List
 import torch
 from metatensor.torch import TensorBlock, TensorMap
 
+from ._pairs import pair_vectors
 from .neighbors import NeighborListOptions
-from .pipeline import pair_vectors
 from .system import System
 
 

@@ -13,7 +13,7 @@ from .outputs import ModelOutput
 
 # Grows whenever a file could be misread by older code: a new attribute of a scripted class, a new argument of
 # `AtomisticModel.evaluate`.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclasses.dataclass

@@ -46,6 +46,8 @@ def ordered_by_label(
     values = block.values
     if kind == "atom_pair":
         return values
+    if _in_order(block.samples.values, kind, n_atoms):
+        return values
     labels = block.samples.values.to(torch.int64)
     sizes = torch.tensor(n_atoms, dtype=torch.int64, device=labels.device)
     size = sizes.size(0)
@@ -74,8 +76,22 @@ def ordered_by_label(
     return dense.index_copy(0, index, values)
 
 
+def _in_order(labels: torch.Tensor, kind: str, n_atoms: List[int]) -> bool:
+    """Tell quickly whether there is one sample for each system or atom, in order; may miss it for several systems."""
+    if kind == "system":
+        if labels.size(0) != len(n_atoms) or labels.size(1) != 1:
+            return False
+        return torch.equal(labels[:, 0], torch.arange(len(n_atoms), dtype=labels.dtype, device=labels.device))
+    if len(n_atoms) != 1 or labels.size(0) != n_atoms[0] or labels.size(1) != 2:
+        return False
+    atoms = torch.arange(n_atoms[0], dtype=labels.dtype, device=labels.device)
+    return torch.equal(labels[:, 1], atoms) and not bool(labels[:, 0].any())
+
+
 def _scatter_to_systems(values: torch.Tensor, n_atoms: List[int]) -> torch.Tensor:
     """Sum per-atom values over the atoms of each system, in float64."""
+    if len(n_atoms) == 1:
+        return values.to(torch.float64).sum().reshape(1)
     sizes = torch.tensor(n_atoms, dtype=torch.int64, device=values.device)
     index = torch.repeat_interleave(torch.arange(len(n_atoms), device=values.device), sizes)
     sums = torch.zeros(len(n_atoms), dtype=torch.float64, device=values.device)

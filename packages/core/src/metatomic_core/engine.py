@@ -19,6 +19,7 @@ from metatensor.torch import Labels, TensorMap
 from ._conversion import detached
 from ._ensembles import EnsembleDerivatives, ensemble_derivatives
 from ._labels import ordered_by_label
+from ._pairs import attach_pairs
 from ._system_checks import check_periodicity
 from ._torchscript import clean_errors, unoptimized
 from ._validation import check_choice, check_type
@@ -27,9 +28,9 @@ from .loaded import LoadedModel, is_atomistic_model
 from .model import AtomisticModel
 from .neighbor_lists import NeighborLists
 from .outputs import ModelEvaluationOptions, ModelOutput
-from .pipeline import attach_inputs, attach_pairs, build_systems
+from .pipeline import attach_inputs, build_systems
 from .quantities import base_quantity, canonical_name, split_variant, unit_dimension_for_quantity
-from .selection import pick_device, pick_output
+from .selection import outputs_that_follow_energy, pick_device, pick_output
 from .system import System
 from .units import check_unit, unit_table
 
@@ -48,8 +49,6 @@ RESULTS = {
     "stress": "non_conservative_stress",
     "atomic_virials": None,
 }
-# Outputs that follow the variant of the energy, unless they are given one of their own.
-_FOLLOW_ENERGY = ("energy_uncertainty", "energy_ensemble", "non_conservative_force", "non_conservative_stress")
 # Atoms listed in a warning about uncertainties.
 _MAX_LISTED = 10
 
@@ -325,7 +324,7 @@ class Engine:
             wanted[self._uncertainty] = "atom"
         tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
         start = time.perf_counter()
-        pairs = self._pairs(tensors, slots)
+        pairs, vectors = self._pairs(tensors, slots)
         self.seconds["neighbors"] += time.perf_counter() - start
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
         start = time.perf_counter()
@@ -333,7 +332,7 @@ class Engine:
         all_units = {**(units or {}), "length": self.length_unit, "energy": self.energy_unit}
         with torch.inference_mode(False), torch.enable_grad(), clean_errors(), unoptimized():
             values, maps = self.model.evaluate(
-                tensors, pairs, selected, request, wanted, all_units, self.check_consistency
+                tensors, pairs, selected, request, wanted, all_units, self.check_consistency, vectors
             )
         arrays = {result: values[result].cpu().numpy() for result in request}
         self.seconds["model"] += time.perf_counter() - start
@@ -391,7 +390,8 @@ class Engine:
         with clean_errors():
             graph = self.model.differentiates()
             systems = build_systems(tensors, 1.0, self.capabilities.dtype, graph, graph)
-            attach_pairs(systems, tensors, 1.0, self._pairs(tensors, None), requested)
+            pairs, vectors = self._pairs(tensors, None)
+            attach_pairs(systems, tensors, 1.0, pairs, vectors, requested, graph, False)
             attach_inputs(systems, tensors, inputs, dict(units or {}), unit_table(), {})
         return systems
 
@@ -421,8 +421,8 @@ class Engine:
         tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
         with torch.inference_mode(False), torch.enable_grad(), clean_errors():
             systems = build_systems(tensors, 1.0, self.capabilities.dtype, True, True)
-            pairs = self._pairs(tensors, slots)
-            attach_pairs(systems, tensors, 1.0, pairs, self.model.requested_neighbor_lists())
+            pairs, vectors = self._pairs(tensors, slots)
+            attach_pairs(systems, tensors, 1.0, pairs, vectors, self.model.requested_neighbor_lists(), True, True)
             attach_inputs(systems, tensors, self.model.requested_inputs(), dict(units or {}), unit_table(), {})
             options = ModelEvaluationOptions(self.length_unit, {name: ModelOutput("", self.energy_unit, "system")})
             returned = self.model(systems, options, self.check_consistency)
@@ -451,10 +451,12 @@ class Engine:
 
     def _pairs(
         self, tensors: List[Dict[str, torch.Tensor]], slots: Optional[Sequence[int]]
-    ) -> List[List[torch.Tensor]]:
+    ) -> Tuple[List[List[torch.Tensor]], List[List[torch.Tensor]]]:
+        """Give pairs and their vectors for each structure and each list."""
         if slots is not None and len(set(slots)) != len(tensors):
             raise ValueError(f"expected one slot for each of {len(tensors)} structures in `slots`, got {list(slots)}")
         pairs: List[List[torch.Tensor]] = []
+        vectors: List[List[torch.Tensor]] = []
         for index, tensor in enumerate(tensors):
             if not bool(torch.isfinite(tensor["positions"]).all() and torch.isfinite(tensor["cell"]).all()):
                 raise ValueError(f"expected finite positions and cell, got nan or infinity in structure {index}")
@@ -466,8 +468,10 @@ class Engine:
                 self._checked_cells[slot] = (tensor["cell"].clone(), tensor["pbc"].clone())
             if slot not in self._slots:
                 self._slots[slot] = NeighborLists(self._requests, self._skin)
-            pairs.append(self._slots[slot].compute(tensor["positions"], tensor["cell"], tensor["pbc"]))
-        return pairs
+            found = self._slots[slot].compute(tensor["positions"], tensor["cell"], tensor["pbc"])
+            pairs.append(found[0])
+            vectors.append(found[1])
+        return pairs, vectors
 
     def _warn_uncertain(self, evaluation: Evaluation) -> None:
         if self._uncertainty is None or self._uncertainty_threshold is None:
@@ -527,7 +531,7 @@ def _checked_variants(
             raise ValueError(f"expected `variants` of outputs that the model has, {sorted(offered)}, got '{name}'")
         pick_output(name, outputs, checked[name])
     if checked.get("energy") is not None:
-        for name in _FOLLOW_ENERGY:
+        for name in outputs_that_follow_energy():
             # also where the model has no such variant: results of two variants are not to be mixed by accident
             checked.setdefault(name, checked["energy"])
     return checked

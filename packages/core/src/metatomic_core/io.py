@@ -290,6 +290,11 @@ def load_atomistic_model(path: PathLike, extensions_directory: Optional[str] = N
 
         return load_reference_model(Path(path), extensions_directory)
     header = read_header(path)
+    if header.format_version < FORMAT_VERSION:
+        raise ValueError(
+            f"expected a model file of format version {FORMAT_VERSION}, got '{path}' of version "
+            f"{header.format_version}, written by a version before the first release; export the model again"
+        )
     _check_torch_version(header, stacklevel=3)
     extensions.load_model_extensions(path, extensions_directory)
     try:

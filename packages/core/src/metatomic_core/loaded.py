@@ -95,10 +95,13 @@ class LoadedModel(torch.nn.Module):
         outputs: Dict[str, str],
         units: Dict[str, str],
         check_consistency: bool = False,
+        vectors: Optional[List[List[torch.Tensor]]] = None,
     ) -> Tuple[Dict[str, torch.Tensor], Dict[str, TensorMap]]:
         """Run the pipeline in the file on plain tensors; see `AtomisticModel.evaluate`."""
         with _torchscript.clean_errors(), _torchscript.unoptimized():
-            return self.script.evaluate(structures, pairs, selected_atoms, request, outputs, units, check_consistency)
+            return self.script.evaluate(
+                structures, pairs, selected_atoms, request, outputs, units, check_consistency, vectors
+            )
 
     def save(self, file: str, collect_extensions: Optional[str] = None) -> None:
         """Write the model to another file; see `AtomisticModel.save`."""

@@ -15,8 +15,11 @@ from ._consistency import (
     check_systems,
 )
 from ._conversion import cached_factor, converted_system, detached, dimension_of, scaled_tensor
+from ._elements import masses, symbols
 from ._graph_entry import connected_systems
+from ._locality import cluster_pairs, cluster_types, cluster_vectors, dense_cluster, input_of_ones, same
 from ._model_setup import check_model_capabilities, inner_names, offered_outputs, unwrapped, with_outputs
+from ._pairs import attach_pairs, check_pairs, pair_atoms
 from .capabilities import ModelCapabilities
 from .interface import check_module, collect_inputs, collect_neighbor_lists
 from .metadata import ModelMetadata, check_metadata, metadata_card
@@ -25,7 +28,6 @@ from .outputs import ModelEvaluationOptions, ModelOutput
 from .pipeline import (
     asked_outputs,
     attach_inputs,
-    attach_pairs,
     build_systems,
     check_request_keys,
     check_units,
@@ -34,7 +36,8 @@ from .pipeline import (
     needs_gradients,
     selected_labels,
 )
-from .quantities import canonical_name
+from .quantities import base_quantity, canonical_name
+from .selection import chosen_output
 from .system import System
 from .units import unit_table
 
@@ -70,6 +73,8 @@ class AtomisticModel(torch.nn.Module):
     _inner_names: Dict[str, str]
     _unit_table: Dict[str, List[float]]
     _types: torch.Tensor
+    _type_names: List[str]
+    _type_masses: List[float]
     _factors: Dict[str, float]
 
     def __init__(self, module: torch.nn.Module, metadata: ModelMetadata, capabilities: ModelCapabilities):
@@ -95,6 +100,8 @@ class AtomisticModel(torch.nn.Module):
         self._metadata = metadata
         self._capabilities = with_outputs(capabilities, self._offered)
         self._card = metadata_card(metadata)
+        self._type_names = symbols(capabilities.atomic_types)
+        self._type_masses = masses(capabilities.atomic_types)
         self._unit_table = unit_table()
         self._factors = {}
         self._format_version = io.FORMAT_VERSION
@@ -189,6 +196,7 @@ class AtomisticModel(torch.nn.Module):
         outputs: Dict[str, str],
         units: Dict[str, str],
         check_consistency: bool = False,
+        vectors: Optional[List[List[torch.Tensor]]] = None,
     ) -> Tuple[Dict[str, torch.Tensor], Dict[str, TensorMap]]:
         """Run the whole pipeline on plain tensors: the interface for engines, in Python and in C++.
 
@@ -216,6 +224,10 @@ class AtomisticModel(torch.nn.Module):
             in the unit that the model declares.
         check_consistency
             Run all checks of `forward`.
+        vectors
+            For each list of ``pairs``, the vectors positions[second] - positions[first] + shift @ cell, shape
+            (n_pairs, 3), in the unit of the engine, which has them from looking for the pairs; None to compute them
+            here.  They must not change before the results are read.
 
         Returns
         -------
@@ -231,16 +243,23 @@ class AtomisticModel(torch.nn.Module):
         check_request_keys(request)
         check_units(units)
         length_factor = self._factor(units["length"], self._capabilities.length_unit, "length")
+        # modules that differentiate by themselves want pair vectors that are connected to positions and cells
+        connected = self._differentiates
+        gradients = needs_gradients(request)
         with torch.profiler.record_function("AtomisticModel::build_systems"):
             systems = build_systems(
                 structures,
                 length_factor,
                 self._capabilities.dtype,
-                needs_gradients(request) or self._differentiates,
-                needs_cell_gradients(request) or self._differentiates,
+                gradients or connected,
+                needs_cell_gradients(request) or connected,
             )
             check_systems(systems, self._types, self._capabilities.dtype, self._capabilities.supported_devices)
-            vectors = attach_pairs(systems, structures, length_factor, pairs, self._neighbor_lists)
+            check_pairs(pairs, vectors, len(systems), len(self._neighbor_lists))
+            atoms = pair_atoms(systems, pairs, len(self._neighbor_lists))
+            attached = attach_pairs(
+                systems, structures, length_factor, pairs, vectors, self._neighbor_lists, connected, gradients
+            )
             attach_inputs(systems, structures, self._inputs, units, self._unit_table, self._factors)
             if check_consistency:
                 check_system_data(systems, self._neighbor_lists, self._inputs)
@@ -249,7 +268,17 @@ class AtomisticModel(torch.nn.Module):
         returned = self._run(systems, asked, selected, length_factor, check_consistency)
         with torch.profiler.record_function("AtomisticModel::collect_results"):
             results = collect_results(
-                structures, systems, vectors, request, outputs, asked, returned, length_factor, selected is not None
+                structures,
+                systems,
+                atoms,
+                attached,
+                connected,
+                request,
+                outputs,
+                asked,
+                returned,
+                length_factor,
+                selected is not None,
             )
         tensors: Dict[str, TensorMap] = {}
         for name in outputs.keys():
@@ -372,6 +401,109 @@ class AtomisticModel(torch.nn.Module):
         for options in self._neighbor_lists:
             requests.append((options.cutoff * factor, options.full_list, options.strict))
         return requests
+
+    @torch.jit.export
+    def output_name(self, name: str, variants: Dict[str, str]) -> str:
+        """Choose an output by what the user said of variants, see `selection.chosen_output`; "" if there is none."""
+        return chosen_output(name, self._offered, variants)
+
+    @torch.jit.export
+    def quantity(self, name: str) -> str:
+        """Give the canonical name of a quantity, without its variant."""
+        return base_quantity(name)
+
+    @torch.jit.export
+    def type_names(self) -> List[str]:
+        """Give the symbol of each of `atomic_types`, the number itself where there is no such element."""
+        return self._type_names
+
+    @torch.jit.export
+    def type_masses(self) -> List[float]:
+        """Give the mass of each of `atomic_types` in u, zero where there is no such element."""
+        return self._type_masses
+
+    @torch.jit.export
+    def n_values(self, output: str, kind: str) -> int:
+        """Give the number of values that an output has for each sample, found by trying it on one atom."""
+        nothing: Dict[str, str] = {}
+        _, tensors = self._try(torch.zeros(1, 3, dtype=torch.float64), 0, True, False, nothing, {output: kind})
+        tensor = tensors[output]
+        if len(tensor.keys) != 1:
+            raise ValueError(f"expected output '{output}' to have one block, got {len(tensor.keys)}")
+        n_values = 1
+        for size in tensor.block_by_id(0).values.size()[1:]:
+            n_values = n_values * size
+        return n_values
+
+    @torch.jit.export
+    def is_local(self, energy: str) -> bool:
+        """Tell whether energy and outputs of an atom depend on no pairs but its own, found by trying; see `_locality`.
+
+        Parameters
+        ----------
+        energy
+            Name of the energy output.
+        """
+        cutoff = 0.0
+        for options in self._neighbor_lists:
+            cutoff = max(cutoff, options.cutoff)
+        if self._capabilities.interaction_range > cutoff * (1.0 + 1e-6):
+            return False
+        outputs: Dict[str, str] = {}
+        for name, output in self._offered.items():
+            if output.sample_kind == "atom" and name != energy and canonical_name(name) == name:
+                outputs[name] = "atom"
+        request = {"energy": energy}
+        n_trials = max(6, len(self._capabilities.atomic_types))
+        for trial in range(n_trials):
+            # dense, sparse, and in between
+            radius = 0.98 * cutoff * [1.0, 0.5, 0.25][trial % 3]
+            positions = dense_cluster(24, radius, 100 * trial)
+            all_pairs = self._try(positions, trial, False, False, request, outputs)[0]
+            own_pairs = self._try(positions, trial, True, False, request, outputs)[0]
+            others_unknown = self._try(positions, trial, False, True, request, outputs)[0]
+            for name, values in all_pairs.items():
+                if not same(values[:1], own_pairs[name][:1], self._capabilities.dtype):
+                    return False
+                if not same(values[:1], others_unknown[name][:1], self._capabilities.dtype):
+                    return False
+        return True
+
+    def _try(
+        self,
+        positions: torch.Tensor,
+        start: int,
+        of_first_only: bool,
+        others_unknown: bool,
+        request: Dict[str, str],
+        outputs: Dict[str, str],
+    ) -> Tuple[Dict[str, torch.Tensor], Dict[str, TensorMap]]:
+        """Evaluate the first atom of a cluster, in the units of the model, see `_locality`."""
+        device = self._types.device
+        structure = {
+            "types": cluster_types(positions.size(0), self._capabilities.atomic_types, start).to(device),
+            "positions": positions.to(device),
+            "cell": torch.zeros(3, 3, dtype=torch.float64, device=device),
+            "pbc": torch.zeros(3, dtype=torch.bool, device=device),
+        }
+        for name, requested in self._inputs.items():
+            n_samples = positions.size(0) if requested.sample_kind == "atom" else 1
+            structure[name] = input_of_ones(name, n_samples).to(device)
+        pairs: List[torch.Tensor] = []
+        vectors: List[torch.Tensor] = []
+        for options in self._neighbor_lists:
+            pairs_of_list = cluster_pairs(positions, options.cutoff, options.full_list, of_first_only)
+            pairs.append(pairs_of_list.to(device))
+            vectors.append(cluster_vectors(positions, pairs_of_list).to(device))
+        selected = torch.zeros(1, 2, dtype=torch.int64, device=device)
+        energy_unit = "eV"
+        for source in request.values():
+            energy_unit = self._offered[source].unit
+        units = {"length": self._capabilities.length_unit, "energy": energy_unit}
+        given: Optional[List[List[torch.Tensor]]] = None
+        if others_unknown:
+            given = [vectors]
+        return self.evaluate([structure], [pairs], selected, request, outputs, units, False, given)
 
     @torch.jit.export
     def output_kinds(self) -> Dict[str, str]:

@@ -1,6 +1,6 @@
 """Neighbor lists for the requests of a model, computed by vesin and kept with a skin between calls."""
 
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -29,7 +29,9 @@ class NeighborLists:
             vesin.NeighborList(cutoff=cutoff, full_list=full_list, skin=skin) for cutoff, full_list, _ in requests
         ]
 
-    def compute(self, positions: torch.Tensor, cell: torch.Tensor, pbc: torch.Tensor) -> List[torch.Tensor]:
+    def compute(
+        self, positions: torch.Tensor, cell: torch.Tensor, pbc: torch.Tensor
+    ) -> Tuple[List[torch.Tensor], List[torch.Tensor]]:
         """Compute all lists.
 
         Parameters
@@ -43,32 +45,34 @@ class NeighborLists:
 
         Returns
         -------
-        list of torch.Tensor
-            For each request: shape (n_pairs, 5), int32: first atom, second atom, three cell shifts; on the device of
-            the positions.
+        list of torch.Tensor, list of torch.Tensor
+            For each request: the pairs, shape (n_pairs, 5), int32: first atom, second atom, three cell shifts; and
+            their vectors, shape (n_pairs, 3), float64; on the device of the positions.
         """
         box = completed_cell(cell.cpu().numpy(), pbc.cpu().numpy())
-        if positions.device.type != "cuda":
-            return [self._on_cpu(nl, positions, box, pbc) for nl in self._lists]
-        return [self._on_cuda(nl, positions, box, pbc) for nl in self._lists]
+        periodic = pbc.cpu().numpy()
+        compute = self._on_cuda if positions.device.type == "cuda" else self._on_cpu
+        found = [compute(nl, positions, box, periodic) for nl in self._lists]
+        return [pairs for pairs, _ in found], [vectors for _, vectors in found]
 
     def _on_cpu(
-        self, nl: vesin.NeighborList, positions: torch.Tensor, box: np.ndarray, pbc: torch.Tensor
-    ) -> torch.Tensor:
+        self, nl: vesin.NeighborList, positions: torch.Tensor, box: np.ndarray, periodic: np.ndarray
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
         points = positions.cpu().numpy()
-        pairs, shifts = nl.compute(points, box, pbc.cpu().numpy(), quantities="PS", copy=False)
-        # one array made here: the arrays of vesin are its own, and are overwritten by the next call
+        pairs, shifts, vectors = nl.compute(points, box, periodic, quantities="PSD", copy=False)
+        # arrays made here: those of vesin are its own, and are overwritten by the next call
         joined = np.empty((len(pairs), 5), dtype=np.int32)
         joined[:, :2] = pairs
         joined[:, 2:] = shifts
-        return torch.from_numpy(joined).to(positions.device)
+        device = positions.device
+        return torch.from_numpy(joined).to(device), torch.from_numpy(np.array(vectors)).to(device)
 
     def _on_cuda(
-        self, nl: vesin.NeighborList, positions: torch.Tensor, box: np.ndarray, pbc: torch.Tensor
-    ) -> torch.Tensor:
+        self, nl: vesin.NeighborList, positions: torch.Tensor, box: np.ndarray, periodic: np.ndarray
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
         box_tensor = torch.from_numpy(box).to(positions.device)
-        pairs, shifts = nl.compute(positions, box_tensor, pbc.cpu().numpy(), quantities="PS", copy=False)
-        return torch.cat([pairs.to(torch.int32), shifts.to(torch.int32)], dim=1)
+        pairs, shifts, vectors = nl.compute(positions, box_tensor, periodic, quantities="PSD", copy=False)
+        return torch.cat([pairs.to(torch.int32), shifts.to(torch.int32)], dim=1), vectors.clone()
 
 
 def completed_cell(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:

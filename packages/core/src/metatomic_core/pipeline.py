@@ -2,7 +2,8 @@
 
 Steps: units in -> `System` -> attach pairs -> (model) -> gradients -> results in the units of the engine.  The model
 itself is called between `build_systems` and `collect_results` by ``AtomisticModel.evaluate``.  This module, with
-``_derivatives`` and ``_labels``, is the only place where gradients, signs and unit factors of forces and virials occur.
+``_pairs``, ``_derivatives`` and ``_labels``, is the only place where gradients, signs and unit factors of forces and
+virials occur.
 """
 
 from typing import Dict, List, Optional
@@ -13,7 +14,6 @@ from metatensor.torch import Labels, TensorBlock, TensorMap
 from ._conversion import cached_factor, dimension_of
 from ._derivatives import add_derivatives, volumes
 from ._labels import energies_from, ordered_by_label
-from .neighbors import NeighborListOptions
 from .outputs import ModelOutput
 from .quantities import base_quantity, other_spelling, standard_quantities
 from .system import System
@@ -133,110 +133,6 @@ def build_systems(
         cell.requires_grad_(cells_require_grad)
         systems.append(System(types, positions, cell, pbc))
     return systems
-
-
-def pair_vectors(positions: torch.Tensor, cell: torch.Tensor, pairs: torch.Tensor, periodic: bool) -> torch.Tensor:
-    """Compute positions[second] - positions[first] + shift @ cell, connected to positions and cell.
-
-    Parameters
-    ----------
-    positions
-        Shape (n_atoms, 3).
-    cell
-        Shape (3, 3), vectors as rows.
-    pairs
-        Shape (n_pairs, 5), integers: first atom, second atom, cell shifts.
-    periodic
-        Whether any shift can differ from zero.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (n_pairs, 3).
-    """
-    # int64 and contiguous: index_add in the backward pass is 13 times slower with int32 indices (DESIGN.md, "Speed")
-    first = pairs[:, 0].to(torch.int64).contiguous()
-    second = pairs[:, 1].to(torch.int64).contiguous()
-    vectors = positions.index_select(0, second) - positions.index_select(0, first)
-    if periodic:
-        vectors = vectors + pairs[:, 2:].to(positions.dtype) @ cell
-    return vectors
-
-
-def system_vectors(
-    system: System, structure: Dict[str, torch.Tensor], pairs: torch.Tensor, length_factor: float
-) -> torch.Tensor:
-    """Compute the vectors of pairs of a system, in the precision of the structure that it was built from.
-
-    Differences of positions that were rounded to float32 get worse with the distance from the origin, and engines give
-    positions that are not wrapped into the cell: the values come from the float64 positions of the engine, the graph
-    from the float32 ones.
-    """
-    periodic = bool(system.pbc.any())
-    vectors = pair_vectors(system.positions, system.cell, pairs, periodic)
-    positions = structure["positions"].detach()
-    if positions.dtype == torch.float64 and vectors.dtype != torch.float64:
-        cell = structure["cell"].detach().to(torch.float64)
-        exact = pair_vectors(positions, cell, pairs, periodic) * length_factor
-        vectors = vectors + (exact.to(vectors.dtype) - vectors.detach())
-    return vectors
-
-
-def _check_pairs(pairs: torch.Tensor, n_atoms: int) -> None:
-    if pairs.dim() != 2 or pairs.size(1) != 5:
-        raise ValueError(f"expected pairs of the shape (n_pairs, 5), got {pairs.size()}")
-    if pairs.is_floating_point():
-        raise ValueError("expected pairs of integers, got floating point numbers")
-    if pairs.size(0) > 0:
-        atoms = pairs[:, :2]
-        if int(atoms.min()) < 0 or int(atoms.max()) >= n_atoms:
-            raise ValueError(f"expected atoms between 0 and {n_atoms - 1} in pairs, got others")
-
-
-def attach_pairs(
-    systems: List[System],
-    structures: List[Dict[str, torch.Tensor]],
-    length_factor: float,
-    pairs: List[List[torch.Tensor]],
-    requested: List[NeighborListOptions],
-) -> List[torch.Tensor]:
-    """Compute the vectors of all pairs and register them with the systems.
-
-    Parameters
-    ----------
-    systems
-        The systems.
-    structures, length_factor
-        What they were built from, see `build_systems`.
-    pairs
-        For each system and each requested list: shape (n_pairs, 5), see `pair_vectors`.
-    requested
-        The requests, in the order of the lists.
-
-    Returns
-    -------
-    list of torch.Tensor
-        The vectors, shape (n_pairs, 3, 1), in the order of systems and then lists.
-    """
-    names = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
-    all_vectors: List[torch.Tensor] = []
-    if len(pairs) != len(systems) and len(requested) > 0:
-        raise ValueError(f"expected `pairs` for {len(systems)} structures, got {len(pairs)}")
-    for i in range(len(systems)):
-        system = systems[i]
-        device = system.positions.device
-        component = [Labels(["xyz"], torch.tensor([[0], [1], [2]], device=device))]
-        properties = Labels(["distance"], torch.tensor([[0]], device=device))
-        if len(requested) > 0 and len(pairs[i]) != len(requested):
-            raise ValueError(f"expected {len(requested)} lists of pairs for structure {i}, got {len(pairs[i])}")
-        for k in range(len(requested)):
-            _check_pairs(pairs[i][k], len(system))
-            vectors = system_vectors(system, structures[i], pairs[i][k], length_factor).unsqueeze(2)
-            samples = Labels(names, pairs[i][k].to(torch.int32), assume_unique=True)
-            block = TensorBlock(vectors, samples, component, properties)
-            system.add_neighbor_list(requested[k], block)
-            all_vectors.append(vectors)
-    return all_vectors
 
 
 def attach_inputs(
@@ -371,7 +267,9 @@ def asked_outputs(
 def collect_results(
     structures: List[Dict[str, torch.Tensor]],
     systems: List[System],
+    atoms: torch.Tensor,
     vectors: List[torch.Tensor],
+    connected: bool,
     request: Dict[str, str],
     outputs: Dict[str, str],
     asked: Dict[str, ModelOutput],
@@ -389,7 +287,9 @@ def collect_results(
         if per_atom is not None and "atomic_energies" in request:
             results["atomic_energies"] = per_atom.detach().to(torch.float64)
         if needs_gradients(request):
-            add_derivatives(results, energies, structures, systems, vectors, request, energy, length_factor)
+            add_derivatives(
+                results, energies, structures, systems, atoms, vectors, connected, request, energy, length_factor
+            )
     for result, source in request.items():
         base = base_quantity(source)
         if base == "energy":

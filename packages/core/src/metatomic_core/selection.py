@@ -65,6 +65,100 @@ def _check_index(kind: str, index: str, requested: str) -> None:
         raise ValueError(f"expected an index of `device` below {count}, got '{requested}'")
 
 
+def outputs_that_follow_energy() -> List[str]:
+    """List the outputs whose variant is that of the energy, unless they are given one of their own."""
+    return ["energy_uncertainty", "energy_ensemble", "non_conservative_force", "non_conservative_stress"]
+
+
+def _described(names: List[str], offered: Dict[str, ModelOutput]) -> str:
+    """List variants with their descriptions."""
+    shown: List[str] = []
+    for name in names:
+        variant = split_variant(name)[1]
+        text = "'(no variant)'" if variant == "" else "'" + variant + "'"
+        description = offered[name].description
+        shown.append(text + " (" + description + ")" if description != "" else text)
+    return ", ".join(shown)
+
+
+def find_output(requested: str, offered: Dict[str, ModelOutput], variant: Optional[str]) -> str:
+    """Choose between the variants of an output; the empty string if there is no such output.  TorchScript-compatible.
+
+    Parameters
+    ----------
+    requested
+        Name without variant; either spelling.
+    offered
+        What the model offers.
+    variant
+        Variant that the user wants; None for the output without variant, or the only one there is.
+
+    Raises
+    ------
+    ValueError
+        If there is no such variant, or several and none is the default one; the message lists them.
+    """
+    wanted = canonical_name(requested)
+    by_canonical_name: Dict[str, str] = {}
+    for name in offered.keys():
+        base = split_variant(name)[0]
+        # the spelling that was asked for wins where the model offers both
+        is_better = canonical_name(name) not in by_canonical_name or base == requested
+        if canonical_name(base) == wanted and is_better:
+            by_canonical_name[canonical_name(name)] = name
+    if len(by_canonical_name) == 0:
+        return ""
+    names = list(by_canonical_name.values())
+    if variant is not None:
+        full_name = wanted + "/" + variant
+        if full_name not in by_canonical_name:
+            raise ValueError(
+                f"expected a variant of '{requested}', got '{variant}'; it has {_described(names, offered)}"
+            )
+        return by_canonical_name[full_name]
+    if wanted in by_canonical_name:
+        return by_canonical_name[wanted]
+    if len(names) > 1:
+        raise ValueError(
+            f"expected a variant for '{requested}', which has no default, got none; "
+            f"choose from {_described(names, offered)}"
+        )
+    return names[0]
+
+
+def chosen_output(requested: str, offered: Dict[str, ModelOutput], variants: Dict[str, str]) -> str:
+    """Choose an output by what the user said of variants; the empty string if there is none.  TorchScript-compatible.
+
+    Parameters
+    ----------
+    requested
+        Name of an output, with a variant or without; either spelling.
+    offered
+        What the model offers.
+    variants
+        Variant of each output, by name, either spelling; "off" for the one without variant.  Some outputs follow that
+        of the energy, see `outputs_that_follow_energy`.
+
+    Raises
+    ------
+    ValueError
+        As `find_output`, for what the user said; where the energy has a variant that an output which follows it has
+        not, there is no such output: results of two variants are not to be mixed by accident.
+    """
+    if split_variant(requested)[1] != "":
+        return requested if requested in offered else ""
+    wanted: Dict[str, str] = {}
+    for key, value in variants.items():
+        wanted[canonical_name(key)] = value
+    name = canonical_name(requested)
+    if name in wanted:
+        return find_output(requested, offered, None if wanted[name] == "off" else wanted[name])
+    if name in outputs_that_follow_energy() and "energy" in wanted and wanted["energy"] != "off":
+        full_name = name + "/" + wanted["energy"]
+        return full_name if full_name in offered else ""
+    return find_output(requested, offered, None)
+
+
 def pick_output(requested_output: str, outputs: Dict[str, ModelOutput], desired_variant: Optional[str] = None) -> str:
     """Choose between the variants of an output.
 
@@ -87,34 +181,7 @@ def pick_output(requested_output: str, outputs: Dict[str, ModelOutput], desired_
     ValueError
         If there is no such output or variant, or several and none is the default one; the message lists them.
     """
-    wanted = canonical_name(requested_output)
-    matching = {name: output for name, output in outputs.items() if canonical_name(split_variant(name)[0]) == wanted}
-    # the spelling that was asked for wins where the model offers both
-    names = sorted(matching, key=lambda name: split_variant(name)[0] == requested_output)
-    by_canonical_name = {canonical_name(name): name for name in names}
-    if not matching:
+    name = find_output(requested_output, outputs, desired_variant)
+    if name == "":
         raise ValueError(f"expected an output of the model, one of {sorted(outputs)}, got '{requested_output}'")
-    if desired_variant is not None:
-        name = f"{wanted}/{desired_variant}"
-        if name not in by_canonical_name:
-            raise ValueError(
-                f"expected a variant of '{requested_output}', got '{desired_variant}'; it has {_described(matching)}"
-            )
-        return by_canonical_name[name]
-    if wanted in by_canonical_name:
-        return by_canonical_name[wanted]
-    if len(by_canonical_name) == 1:
-        return next(iter(by_canonical_name.values()))
-    raise ValueError(
-        f"expected a variant for '{requested_output}', which has no default, got none; "
-        f"choose from {_described(matching)}"
-    )
-
-
-def _described(outputs: Dict[str, ModelOutput]) -> str:
-    """List variants, each spelling once, with their descriptions."""
-    shown: Dict[str, str] = {}
-    for name, output in outputs.items():
-        variant = split_variant(name)[1] or "(no variant)"
-        shown[variant] = f"'{variant}' ({output.description})" if output.description else f"'{variant}'"
-    return ", ".join(shown.values())
+    return name

@@ -18,7 +18,7 @@ using LAMMPS_NS::json;
 namespace metatomic {
 
 // of the format of model files, see docs/model-file of metatomic-core
-static constexpr int FORMAT_VERSION = 1;
+static constexpr int FORMAT_VERSION = 2;
 static const char *const HEADER = "extra/metatomic-core.json";
 static const char *const REFERENCE_HEADER = "extra/metatomic-version";
 
@@ -106,8 +106,11 @@ void prepare_model_file(const std::string &path, const std::string &directory)
     int version = header.at("format_version");
     if (version > FORMAT_VERSION)
       throw std::runtime_error("expected a model file of format version " + std::to_string(FORMAT_VERSION) +
-                               " or older, got '" + path + "' of version " + std::to_string(version) +
+                               ", got '" + path + "' of version " + std::to_string(version) +
                                "; run `pip install --upgrade metatomic-lammps` and `metatomic-lammps build`");
+    if (version < FORMAT_VERSION)
+      throw std::runtime_error("expected a model file of format version " + std::to_string(FORMAT_VERSION) + ", got '" +
+                               path + "' of version " + std::to_string(version) + "; export the model again");
     // the data format of every model, not listed in its header
     load_library({{"name", "libmetatensor.so"}, {"distribution", "metatensor-core"}}, directory);
     load_library({{"name", "libmetatensor_torch.so"}, {"distribution", "metatensor-torch"}}, directory);

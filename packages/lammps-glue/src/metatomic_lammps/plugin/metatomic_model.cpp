@@ -8,9 +8,12 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <cmath>
-#include <random>
+#include <cstdlib>
 #include <stdexcept>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace metatomic {
 
@@ -22,7 +25,8 @@ struct Model::Data {
   torch::Device device = torch::kCPU;
   std::string device_name;
   Kinds outputs, inputs;
-  std::vector<int> types;
+  std::vector<TypeOfModel> types;
+  std::map<std::string, std::string> quantities;  // canonical names
   std::map<std::string, torch::Tensor> results;  // keeps the memory of the last evaluation
 
   c10::IValue call(const std::string &name, std::vector<c10::IValue> arguments) const
@@ -104,6 +108,21 @@ static std::string pick_device(const std::vector<std::string> &supported, const 
   return name;
 }
 
+// Let malloc keep what is freed: it would give the large tensors of a step back to the system, which would map every page
+// anew in the next step (see metatomic_core.memory).  Users who tune malloc themselves are left alone.
+static void keep_freed_memory()
+{
+#ifdef __GLIBC__
+  for (const char *name : {"MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"})
+    if (std::getenv(name) != nullptr) return;
+  const char *tunables = std::getenv("GLIBC_TUNABLES");
+  if (tunables != nullptr && std::string(tunables).find("glibc.malloc") != std::string::npos) return;
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+}
+
 Model::Model(const Options &options, int rank_on_node) : data_(std::make_unique<Data>())
 {
   Profile::observe_torch();
@@ -117,7 +136,12 @@ Model::Model(const Options &options, int rank_on_node) : data_(std::make_unique<
   data_->module.to(data_->device);
   data_->outputs = kinds(data_->call("output_kinds", {}));
   data_->inputs = kinds(data_->call("input_kinds", {}));
-  for (int64_t type : data_->call("atomic_types", {}).toIntVector()) data_->types.push_back(static_cast<int>(type));
+  auto numbers = data_->call("atomic_types", {}).toIntVector();
+  auto names = data_->call("type_names", {}).toListRef().vec();
+  auto masses = data_->call("type_masses", {}).toDoubleVector();
+  for (size_t i = 0; i < numbers.size(); i++)
+    data_->types.push_back({static_cast<int>(numbers[i]), names[i].toStringRef(), masses[i]});
+  if (data_->device.is_cpu()) keep_freed_memory();
 }
 
 Model::~Model() = default;
@@ -139,9 +163,36 @@ double Model::interaction_range(const std::string &length_unit) const
 
 const Kinds &Model::outputs() const { return data_->outputs; }
 const Kinds &Model::inputs() const { return data_->inputs; }
-const std::vector<int> &Model::atomic_types() const { return data_->types; }
+const std::vector<TypeOfModel> &Model::types() const { return data_->types; }
 const std::string &Model::device() const { return data_->device_name; }
+
+std::string Model::type_name(int number) const
+{
+  for (const auto &type : data_->types)
+    if (type.number == number) return type.name;
+  return std::to_string(number);
+}
+
 std::string Model::card() const { return data_->call("card", {}).toStringRef(); }
+bool Model::is_local(const std::string &energy) const { return data_->call("is_local", {energy}).toBool(); }
+
+std::string Model::quantity(const std::string &name) const
+{
+  // asked for at each step
+  auto &known = data_->quantities[name];
+  if (known.empty()) known = data_->call("quantity", {name}).toStringRef();
+  return known;
+}
+
+std::string Model::output_name(const std::string &name, const std::map<std::string, std::string> &variants) const
+{
+  return data_->call("output_name", {full_name(name), strings(variants)}).toStringRef();
+}
+
+int Model::columns(const std::string &output, const std::string &kind) const
+{
+  return static_cast<int>(data_->call("n_values", {output, kind}).toInt());
+}
 
 std::map<std::string, torch::Tensor> Model::Data::run(const Query &query) const
 {
@@ -159,18 +210,21 @@ std::map<std::string, torch::Tensor> Model::Data::run(const Query &query) const
                        view(input.second.data(), {static_cast<int64_t>(input.second.size())}, torch::kDouble).to(device));
     c10::List<Structure> structures;
     structures.push_back(structure);
-    c10::List<torch::Tensor> lists;
-    for (const auto &pairs : query.pairs)
+    c10::List<torch::Tensor> lists, vectors_of_lists;
+    for (const auto &pairs : query.pairs) {
       lists.push_back(view(pairs.values.data(), {pairs.n_pairs, 5}, torch::kInt).to(device));
-    c10::List<c10::List<torch::Tensor>> pairs;
+      vectors_of_lists.push_back(view(pairs.vectors.data(), {pairs.n_pairs, 3}, torch::kDouble).to(device));
+    }
+    c10::List<c10::List<torch::Tensor>> pairs, vectors;
     pairs.push_back(lists);
+    vectors.push_back(vectors_of_lists);
     c10::IValue selected;
     if (query.n_selected < query.n_atoms) {
       auto atoms = torch::arange(query.n_selected, torch::TensorOptions(torch::kLong).device(device));
       selected = torch::stack({torch::zeros_like(atoms), atoms}, 1);
     }
     arguments = {structures, pairs, selected, strings(query.request), strings(query.outputs), strings(query.units),
-                 query.check_consistency};
+                 query.check_consistency, vectors};
   }
   Timer timer("evaluate");
   auto returned = call("evaluate", std::move(arguments)).toTuple();
@@ -191,108 +245,6 @@ std::map<std::string, Values> Model::evaluate(const Query &query)
     values[item.first] = {tensor.data_ptr<double>(), rows, rows > 0 ? tensor.numel() / rows : 0};
   }
   return values;
-}
-
-// A query for a few atoms of the model's types, with the units and checks of another one and empty pair lists.
-static Query small_query(const Query &example, const Model &model, const std::vector<int32_t> &types)
-{
-  Query query;
-  query.n_atoms = static_cast<int>(types.size());
-  query.n_selected = query.n_atoms;
-  query.types = types.data();
-  query.positions.assign(3 * types.size(), 0.0);
-  query.units = example.units;
-  query.pairs.resize(model.lists(example.units.at("length")).size());
-  for (auto &pairs : query.pairs) pairs.values.resize(5);
-  for (const auto &input : model.inputs()) {
-    bool is_vector = base_name(input.first) == "velocity" || base_name(input.first) == "momentum";
-    query.inputs[input.first].assign((is_vector ? 3 : 1) * types.size(), 1.0);
-  }
-  return query;
-}
-
-int Model::columns(const Query &example, const std::string &output, const std::string &kind) const
-{
-  std::vector<int32_t> types = {data_->types.at(0)};
-  Query query = small_query(example, *this, types);
-  query.outputs[output] = kind;
-  auto results = data_->run(query);
-  auto found = results.find(output);
-  if (found == results.end())
-    throw std::runtime_error("expected output '" + output + "' to have one block for LAMMPS, got several");
-  return static_cast<int>(found->second.numel());
-}
-
-// Atoms at random places around one, for `is_local`: dense enough for any term of a model to be there.
-static std::vector<double> random_cluster(int n_atoms, double radius, std::mt19937 &random)
-{
-  std::uniform_real_distribution<double> uniform(-radius, radius);
-  std::vector<double> positions = {0.0, 0.0, 0.0};
-  for (int trial = 0; trial < 10000 && static_cast<int>(positions.size()) < 3 * n_atoms; trial++) {
-    double p[3] = {uniform(random), uniform(random), uniform(random)};
-    if (p[0] * p[0] + p[1] * p[1] + p[2] * p[2] > radius * radius) continue;
-    bool is_free = true;
-    for (size_t i = 0; i < positions.size(); i += 3) {
-      double dx = p[0] - positions[i], dy = p[1] - positions[i + 1], dz = p[2] - positions[i + 2];
-      is_free = is_free && dx * dx + dy * dy + dz * dz > 0.15 * radius * radius;
-    }
-    if (is_free) positions.insert(positions.end(), p, p + 3);
-  }
-  return positions;
-}
-
-static void fill_cluster_pairs(Query &query, const std::vector<PairRequest> &lists, bool of_first_only)
-{
-  for (size_t k = 0; k < lists.size(); k++) {
-    auto &pairs = query.pairs[k];
-    pairs.values.clear();
-    for (int i = 0; i < query.n_atoms; i++) {
-      for (int j = lists[k].full_list ? 0 : i + 1; j < query.n_atoms; j++) {
-        double r2 = 0.0;
-        for (int c = 0; c < 3; c++) r2 += std::pow(query.positions[3 * i + c] - query.positions[3 * j + c], 2);
-        if (i == j || r2 >= lists[k].cutoff * lists[k].cutoff || (of_first_only && i != 0)) continue;
-        for (int value : {i, j, 0, 0, 0}) pairs.values.push_back(value);
-      }
-    }
-    pairs.n_pairs = static_cast<int64_t>(pairs.values.size()) / 5;
-    pairs.values.resize(pairs.values.size() + 5);
-  }
-}
-
-bool Model::is_local(const Query &example, const std::string &energy) const
-{
-  auto wanted = lists(example.units.at("length"));
-  double cutoff = 0.0;
-  for (const auto &list : wanted) cutoff = std::max(cutoff, list.cutoff);
-  if (interaction_range(example.units.at("length")) > cutoff * (1 + 1e-6)) return false;
-  // rounding, and the order of sums
-  const double tolerance = data_->call("dtype", {}).toStringRef() == "float64" ? 1e-9 : 1e-4;
-  std::mt19937 random(20261120);
-  for (int trial = 0; trial < 4; trial++) {
-    auto positions = random_cluster(24, 0.98 * cutoff, random);
-    std::vector<int32_t> types;
-    for (size_t i = 0; i < positions.size() / 3; i++) types.push_back(data_->types[random() % data_->types.size()]);
-    Query query = small_query(example, *this, types);
-    query.positions = positions;
-    query.n_selected = 1;
-    query.request = {{"energy", energy}, {"forces", energy}};
-    for (const auto &output : data_->outputs)
-      if (output.second == "atom" && output.first != energy) query.outputs[output.first] = "atom";
-    fill_cluster_pairs(query, wanted, false);
-    auto all = data_->run(query);
-    fill_cluster_pairs(query, wanted, true);
-    auto own = data_->run(query);
-    for (const auto &item : all) {
-      // there are forces on all atoms, and other values of the first one
-      bool is_force = item.first == "forces";
-      auto before = is_force ? item.second : item.second[0];
-      auto after = is_force ? own.at(item.first) : own.at(item.first)[0];
-      double scale = before.abs().max().item<double>();
-      double change = (before - after).abs().max().item<double>();
-      if (!(change <= tolerance * scale)) return false;
-    }
-  }
-  return true;
 }
 
 }    // namespace metatomic

@@ -26,7 +26,16 @@ struct Query {
   bool pbc[3] = {};
   struct Pairs {
     std::vector<int32_t> values;  // (n_pairs, 5), and room for more
+    std::vector<double> vectors;  // (n_pairs, 3), from the first to the second atom, and room for more
     int64_t n_pairs = 0;
+
+    // make room, and a little more so that this is rare
+    void reserve(int64_t n)
+    {
+      if (static_cast<int64_t>(vectors.size()) >= 3 * n + 3) return;
+      values.resize(5 * (n + n / 8 + 1));
+      vectors.resize(3 * (n + n / 8 + 1));
+    }
   };
   std::vector<Pairs> pairs;                           // for each requested list
   std::map<std::string, std::vector<double>> inputs;  // by the names that the model uses
@@ -59,15 +68,22 @@ class Model {
   double interaction_range(const std::string &length_unit) const;
   const Kinds &outputs() const;
   const Kinds &inputs() const;
-  const std::vector<int> &atomic_types() const;
+  const std::vector<TypeOfModel> &types() const;
+  std::string type_name(int number) const;
   const std::string &device() const;
   std::string card() const;
 
+  // Name of an output with the variant that applies to it; the empty string if the model has none.
+  std::string output_name(const std::string &name, const std::map<std::string, std::string> &variants) const;
+
+  // Canonical name of a quantity, without variant.
+  std::string quantity(const std::string &name) const;
+
   // Whether energy and outputs of an atom depend on no other pairs than its own, so that ghosts need no neighbors.
-  bool is_local(const Query &example, const std::string &energy) const;
+  bool is_local(const std::string &energy) const;
 
   // Number of values for each sample of an output.
-  int columns(const Query &example, const std::string &output, const std::string &kind) const;
+  int columns(const std::string &output, const std::string &kind) const;
 
   std::map<std::string, Values> evaluate(const Query &query);
 

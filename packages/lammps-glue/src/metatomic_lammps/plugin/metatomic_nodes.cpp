@@ -83,6 +83,15 @@ void Nodes::update(const std::vector<int> &atomic_types)
   place_images();
 }
 
+bool Nodes::update_types(const std::vector<int> &atomic_types)
+{
+  const int *type = atom->type;
+  for (size_t i = 0; i < places_.size(); i++)
+    if ((places_[i].node < 0) != (atomic_types[type[i]] < 0)) return false;
+  for (int n = 0; n < size(); n++) types_[n] = atomic_types[type[atoms_[n]]];
+  return true;
+}
+
 void Nodes::place_images()
 {
   const double *inverse = domain->h_inv;
@@ -105,18 +114,6 @@ static bool is_positive(const int32_t *shift)
   if (shift[0] != 0) return shift[0] > 0;
   if (shift[1] != 0) return shift[1] > 0;
   return shift[2] > 0;
-}
-
-int32_t *Nodes::add_pair(int32_t *out, int32_t first, const Place &second) const
-{
-  const int32_t values[5] = {first, second.node, second.shift[0], second.shift[1], second.shift[2]};
-  return std::copy(values, values + 5, out);
-}
-
-int32_t *Nodes::add_reverse(int32_t *out, int32_t first, const Place &second) const
-{
-  const int32_t values[5] = {second.node, first, -second.shift[0], -second.shift[1], -second.shift[2]};
-  return std::copy(values, values + 5, out);
 }
 
 // One number for a directed pair: 24 bits for each node, 5 for each shift.
@@ -154,11 +151,24 @@ void Nodes::find_orphans(const NeighList *list)
   }
 }
 
-static double distance_squared(const double *a, const double *b)
-{
-  const double dx = a[0] - b[0], dy = a[1] - b[1], dz = a[2] - b[2];
-  return dx * dx + dy * dy + dz * dz;
-}
+// Appends pairs to the arrays of a query.
+class PairWriter {
+ public:
+  explicit PairWriter(Query::Pairs &pairs) : values_(pairs.values.data()), vectors_(pairs.vectors.data()) {}
+
+  void add(int32_t first, int32_t second, const int32_t *shift, const double *vector, int sign)
+  {
+    const int32_t row[5] = {first, second, sign * shift[0], sign * shift[1], sign * shift[2]};
+    values_ = std::copy(row, row + 5, values_);
+    for (int k = 0; k < 3; k++) *vectors_++ = sign * vector[k];
+  }
+
+  const int32_t *end() const { return values_; }
+
+ private:
+  int32_t *values_;
+  double *vectors_;
+};
 
 void Nodes::fill_pairs(const NeighList *list, ListMode mode, const PairRequest &request, Query::Pairs &pairs) const
 {
@@ -169,9 +179,8 @@ void Nodes::fill_pairs(const NeighList *list, ListMode mode, const PairRequest &
   const double *const *x = atom->x;
   int64_t largest = orphans_.size();
   for (int row = 0; row < n_rows; row++) largest += list->numneigh[list->ilist[row]];
-  if (with_ghosts) largest *= 2;
-  if (static_cast<int64_t>(pairs.values.size()) < 5 * largest + 5) pairs.values.resize(5 * (largest + largest / 8 + 1));
-  int32_t *out = pairs.values.data();
+  pairs.reserve(with_ghosts ? 2 * largest : largest);
+  PairWriter out(pairs);
   // of two directions of a pair a half list has the one to the larger node, and of two images the positive one
   auto is_second_half = [](int32_t first, const Place &place) {
     return place.node < first || (place.node == first && !is_positive(place.shift));
@@ -183,27 +192,31 @@ void Nodes::fill_pairs(const NeighList *list, ListMode mode, const PairRequest &
     const int32_t first = places_[i].node;
     if (first < 0 || atoms_[first] != i) continue;
     const bool is_ghost = first >= n_local_;
+    const double xi[3] = {x[i][0], x[i][1], x[i][2]};
     const int *neighbors = list->firstneigh[i];
     const int n_neighbors = list->numneigh[i];
     for (int k = 0; k < n_neighbors; k++) {
       const int j = neighbors[k] & NEIGHMASK;
-      if (distance_squared(x[j], x[i]) >= cutoff_squared) continue;
+      const double vector[3] = {x[j][0] - xi[0], x[j][1] - xi[1], x[j][2] - xi[2]};
+      if (vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2] >= cutoff_squared) continue;
       const Place &place = places_[j];
       // pairs of a local atom and a ghost are taken, in both directions, from the row of the local atom
       if (place.node < 0 || (is_ghost && place.node < n_local_)) continue;
       if ((fold_all || (fold_images && j >= atom->nlocal && place.node < n_local_)) && is_second_half(first, place))
         continue;
-      out = add_pair(out, first, place);
-      if (with_ghosts && full && !is_ghost && place.node >= n_local_) out = add_reverse(out, first, place);
+      out.add(first, place.node, place.shift, vector, 1);
+      if (with_ghosts && full && !is_ghost && place.node >= n_local_) out.add(place.node, first, place.shift, vector, -1);
     }
   }
   for (const auto &orphan : orphans_) {
     const int32_t first = places_[orphan.first].node;
     const Place &place = places_[orphan.second];
-    if (distance_squared(x[orphan.second], x[orphan.first]) >= cutoff_squared) continue;
-    if (full || is_second_half(first, place)) out = add_reverse(out, first, place);
+    const double *xi = x[orphan.first], *xj = x[orphan.second];
+    const double vector[3] = {xj[0] - xi[0], xj[1] - xi[1], xj[2] - xi[2]};
+    if (vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2] >= cutoff_squared) continue;
+    if (full || is_second_half(first, place)) out.add(place.node, first, place.shift, vector, -1);
   }
-  pairs.n_pairs = (out - pairs.values.data()) / 5;
+  pairs.n_pairs = (out.end() - pairs.values.data()) / 5;
 }
 
 double Nodes::bytes() const

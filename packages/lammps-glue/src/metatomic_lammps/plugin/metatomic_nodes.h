@@ -36,6 +36,9 @@ class Nodes : protected LAMMPS_NS::Pointers {
   // Map all atoms to nodes; atomic_types[t] is the type in the model of LAMMPS type t, negative for none.
   void update(const std::vector<int> &atomic_types);
 
+  // Take over types that have changed; false if an atom has become one of the model or is one no longer.
+  bool update_types(const std::vector<int> &atomic_types);
+
   // With ListMode::FULL_GHOSTS, after each update: find the pairs of ghosts that only one of the two rows has.
   void find_orphans(const LAMMPS_NS::NeighList *list);
 
@@ -66,8 +69,6 @@ class Nodes : protected LAMMPS_NS::Pointers {
   double depth(const double *position) const;
   void add_node(int atom, int type);
   void place_images();
-  int32_t *add_pair(int32_t *out, int32_t first, const Place &second) const;
-  int32_t *add_reverse(int32_t *out, int32_t first, const Place &second) const;
 };
 
 }    // namespace metatomic

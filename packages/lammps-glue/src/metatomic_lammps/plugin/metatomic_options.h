@@ -26,30 +26,29 @@ struct Options {
   double uncertainty_threshold = std::numeric_limits<double>::quiet_NaN();
   bool direct_forces = false;
   bool direct_stress = false;
-  std::map<std::string, std::string> variants;  // by canonical output name
+  std::map<std::string, std::string> variants;  // by output name
   Words outputs;                                // whose sums over atoms `compute pair` gives
 };
 
 Options parse_options(const Words &words);
 
+// A type of the model: an atomic number, as a rule, and the symbol of the element.
+struct TypeOfModel {
+  int number;
+  std::string name;
+  double mass;  // in u; zero if unknown
+};
+
 // Atomic type for each LAMMPS type, -1 for NULL; from element symbols and integers.
-std::vector<int> parse_types(const Words &words, int n_types, const std::vector<int> &known);
+std::vector<int> parse_types(const Words &words, int n_types, const std::vector<TypeOfModel> &known);
 
-// Name of the output with the variant that applies to it; the empty string if the model has none.
-std::string pick_output(const std::string &name, const Kinds &offered, const std::map<std::string, std::string> &variants);
-
-// Name without its variant, in the canonical spelling.
-std::string base_name(const std::string &name);
+// The name of an output that "uncertainty" and "ensemble" are short for, and any other name as it is.
+std::string full_name(const std::string &name);
 
 // " (did you mean 'x')", or nothing if no word is near.
 std::string did_you_mean(const std::string &word, const Words &known);
 
 std::string join(const Words &words);
-
-std::string element_symbol(int atomic_type);
-
-// In g/mol; zero if unknown.
-double element_mass(int atomic_type);
 
 }    // namespace metatomic
 

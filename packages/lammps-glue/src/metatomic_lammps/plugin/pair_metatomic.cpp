@@ -43,6 +43,7 @@ PairMetatomic::~PairMetatomic()
   if (allocated) {
     memory->destroy(setflag);
     memory->destroy(cutsq);
+    memory->destroy(cutghost);
   }
   delete[] pvector;
   delete data;
@@ -67,8 +68,10 @@ void PairMetatomic::settings(int narg, char **arg)
 {
   restore_ghost_shell();
   auto nodes = std::move(data->nodes);
+  auto users = std::move(data->users);
   *data = Data();
   data->nodes = std::move(nodes);
+  data->users = std::move(users);
   delete[] pvector;
   pvector = nullptr;
   nextra = 0;
@@ -104,7 +107,7 @@ void PairMetatomic::name_units()
   auto known = d.query.units;
   for (const auto &names : {d.model->inputs(), d.model->outputs()})
     for (const auto &item : names) {
-      auto unit = known.find(metatomic::base_name(item.first));
+      auto unit = known.find(d.model->quantity(item.first));
       if (unit != known.end() && unit->first != "energy") d.query.units[item.first] = unit->second;
     }
 }
@@ -113,7 +116,9 @@ void PairMetatomic::choose_outputs()
 {
   Data &d = *data;
   const auto &offered = d.model->outputs();
-  auto pick = [&](const char *name) { return metatomic::pick_output(name, offered, d.options.variants); };
+  auto pick = [&](const std::string &name) { return d.model->output_name(name, d.options.variants); };
+  for (const auto &variant : d.options.variants)
+    if (pick(variant.first).empty()) throw std::runtime_error(unknown_output(variant.first));
   d.energy = pick("energy");
   if (d.energy.empty()) throw std::runtime_error("expected a model with an energy, got one without");
   d.has_atomic_energies = offered.at(d.energy) != "system";
@@ -128,13 +133,13 @@ void PairMetatomic::choose_outputs()
     if (!d.uncertainty.empty() && offered.at(d.uncertainty) != "atom") d.uncertainty.clear();
   }
   for (const auto &wanted : d.options.outputs) {
-    std::string name = pick(wanted.c_str());
+    std::string name = pick(wanted);
     if (name.empty()) throw std::runtime_error(unknown_output(wanted));
-    std::string base = metatomic::base_name(name);
+    std::string base = d.model->quantity(name);
     if (comm->nprocs > 1 && std::find(ADDITIVE.begin(), ADDITIVE.end(), base) == ADDITIVE.end())
       throw std::runtime_error("expected an output that is a sum over atoms for `output` on several ranks, one of " +
                                metatomic::join(ADDITIVE) + ", got '" + wanted + "'; use one rank or `fix pair`");
-    d.sums.emplace_back(name, d.model->columns(d.query, name, "system"));
+    d.sums.emplace_back(name, d.model->columns(name, "system"));
     nextra += d.sums.back().second;
   }
 }
@@ -154,9 +159,10 @@ void PairMetatomic::coeff(int narg, char **arg)
     allocated = 1;
     memory->create(setflag, n + 1, n + 1, "pair:setflag");
     memory->create(cutsq, n + 1, n + 1, "pair:cutsq");
+    memory->create(cutghost, n + 1, n + 1, "pair:cutghost");
   }
   try {
-    auto types = metatomic::parse_types(metatomic::Words(arg, arg + narg), n, data->model->atomic_types());
+    auto types = metatomic::parse_types(metatomic::Words(arg, arg + narg), n, data->model->types());
     data->atomic_types.assign(1, -1);
     data->atomic_types.insert(data->atomic_types.end(), types.begin(), types.end());
   } catch (const std::runtime_error &problem) {
@@ -164,9 +170,9 @@ void PairMetatomic::coeff(int narg, char **arg)
   }
   // as LAMMPS' own many-body styles do, so that an input needs no `mass` lines
   for (int i = 1; i <= n; i++) {
-    double mass = metatomic::element_mass(data->atomic_types[i]);
-    if (mass > 0.0 && atom->mass && !atom->mass_setflag[i])
-      atom->set_mass(FLERR, i, mass * data->units.gram_per_mole);
+    for (const auto &type : data->model->types())
+      if (type.number == data->atomic_types[i] && type.mass > 0.0 && atom->mass && !atom->mass_setflag[i])
+        atom->set_mass(FLERR, i, type.mass * data->units.gram_per_mole);
   }
   for (int i = 1; i <= n; i++)
     for (int j = 1; j <= n; j++) setflag[i][j] = data->atomic_types[i] >= 0 && data->atomic_types[j] >= 0;
@@ -185,6 +191,11 @@ static bool both_occur(const Atom *atom, const std::vector<int> &types, int bit1
   return any == 3;
 }
 
+// Reads a setting that LAMMPS keeps to its communication classes.
+struct Ghosts : Comm {
+  static int group(const Comm *comm) { return comm->*(&Ghosts::bordergroup); }
+};
+
 // Refuse settings with which LAMMPS would leave out pairs, or that the style can not work with.
 void PairMetatomic::check_setup()
 {
@@ -194,6 +205,8 @@ void PairMetatomic::check_setup()
   if (!force->newton_pair) error->all(FLERR, "expected `newton on` for pair style metatomic, got newton pair off");
   if (neighbor->includegroup)
     error->all(FLERR, "expected all pairs in the neighbor lists for pair style metatomic, got `neigh_modify include`");
+  if (Ghosts::group(comm))
+    error->all(FLERR, "expected ghosts of all atoms for pair style metatomic, got `comm_modify group`; remove it");
   const std::string excluded = "expected all pairs in the neighbor lists for pair style metatomic, got `neigh_modify "
                                "exclude` of atoms of the model; remove it, or give these types to another style";
   for (int k = 0; k < neighbor->nex_type; k++)
@@ -205,6 +218,10 @@ void PairMetatomic::check_setup()
 
   if (atom->molecular == Atom::ATOMIC || force->kspace) return;
   int mine = 0, any = 0;
+  // the bonds of molecule templates are not in the atoms
+  if (atom->molecular == Atom::TEMPLATE)
+    for (int k = 1; k < 4; k++)
+      if (force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0) mine = 1;
   for (int i = 0; i < atom->nlocal && atom->nspecial; i++) {
     if (types[atom->type[i]] < 0) continue;
     for (int k = 0, before = 0; k < 3; before = atom->nspecial[i][k++])
@@ -240,21 +257,25 @@ void PairMetatomic::init_style()
                         "`non_conservative forces`");
     std::string problem;
     try {
-      if (d.is_local < 0) d.is_local = d.model->is_local(d.query, d.energy);
+      if (d.is_local < 0) d.is_local = d.model->is_local(d.energy);
     } catch (const std::exception &) {
       d.is_local = 0;  // the time step will tell
     }
     d.mode = !d.is_local ? ListMode::FULL_GHOSTS : only_half ? ListMode::HALF_OFF : ListMode::FULL;
     widen_ghost_shell();
     for (const auto &input : d.model->inputs()) {
-      auto base = metatomic::base_name(input.first);
+      auto base = d.model->quantity(input.first);
       if (base == "velocity" || base == "momentum") comm->ghost_velocity = 1;
+      if (atom->rmass && (base == "mass" || base == "momentum")) d.sends_masses = true;
     }
   }
   const std::map<ListMode, int> flags = {{ListMode::HALF, NeighConst::REQ_DEFAULT},
                                          {ListMode::HALF_OFF, NeighConst::REQ_NEWTON_OFF},
                                          {ListMode::FULL, NeighConst::REQ_FULL},
                                          {ListMode::FULL_GHOSTS, NeighConst::REQ_FULL | NeighConst::REQ_GHOST}};
+  // for `hybrid`, where another style may want neighbors of ghosts only nearby
+  ghostneigh = d.mode == ListMode::FULL_GHOSTS;
+  comm_forward = d.sends_masses ? 1 : 0;
   neighbor->add_request(this, flags.at(d.mode));
   d.query.pairs.resize(d.lists.size());
   d.nodes_valid = false;
@@ -286,11 +307,26 @@ void PairMetatomic::restore_ghost_shell()
   data->shell = 0.0;
 }
 
-double PairMetatomic::init_one(int, int)
+double PairMetatomic::init_one(int i, int j)
 {
+  double cutoff = data->cutoff;
   // LAMMPS wants a cutoff; a model without lists works on positions alone
-  if (data->cutoff > 0.0) return data->cutoff;
-  return std::isfinite(data->range) && data->range > 0.0 ? data->range : 1e-3 * neighbor->skin + 1e-6;
+  if (cutoff == 0.0)
+    cutoff = std::isfinite(data->range) && data->range > 0.0 ? data->range : 1e-3 * neighbor->skin + 1e-6;
+  cutghost[i][j] = cutghost[j][i] = cutoff;
+  return cutoff;
+}
+
+// LAMMPS does not keep the masses of single ghosts up to date.
+int PairMetatomic::pack_forward_comm(int n, int *atoms, double *buffer, int, int *)
+{
+  for (int k = 0; k < n; k++) buffer[k] = atom->rmass[atoms[k]];
+  return n;
+}
+
+void PairMetatomic::unpack_forward_comm(int n, int first, double *buffer)
+{
+  std::copy(buffer, buffer + n, atom->rmass + first);
 }
 
 void *PairMetatomic::extract(const char *name, int &dim)
@@ -300,11 +336,12 @@ void *PairMetatomic::extract(const char *name, int &dim)
   // `fix pair ... NAME 1` asks for a switch with which it announces the steps in which it needs the output
   std::string text = name;
   if (text.size() < 6 || text.substr(text.size() - 5) != "_flag" || !data->model) return nullptr;
-  std::string output = metatomic::pick_output(text.substr(0, text.size() - 5), data->model->outputs(), data->options.variants);
-  auto found = data->atom_outputs.find(output);
-  if (found == data->atom_outputs.end()) return nullptr;
-  found->second.trigger = 0;
-  return &found->second.trigger;
+  std::string output = data->model->output_name(text.substr(0, text.size() - 5), data->options.variants);
+  auto found = data->users.find(output);
+  if (found == data->users.end()) return nullptr;
+  // the fix that asks for the switch has just read the output, see `extract_peratom`
+  found->second.n_always = std::max(found->second.n_always - 1, 0);
+  return &found->second.announced;
 }
 
 void *PairMetatomic::extract_peratom(const char *name, int &columns)
@@ -313,16 +350,18 @@ void *PairMetatomic::extract_peratom(const char *name, int &columns)
   Data &d = *data;
   std::string output, problem;
   try {
-    output = metatomic::pick_output(name, d.model->outputs(), d.options.variants);
+    output = d.model->output_name(name, d.options.variants);
     if (output.empty()) throw std::runtime_error(unknown_output(name));
     if (d.model->outputs().at(output) == "system")
       throw std::runtime_error("expected an output for each atom, got '" + output + "', which the model gives for systems; "
                                "use `pair_style metatomic ... output " + output + "` and `compute pair`");
-    if (!d.atom_outputs.count(output)) d.atom_outputs[output].columns = d.model->columns(d.query, output, "atom");
+    if (!d.atom_outputs.count(output)) d.atom_outputs[output].columns = d.model->columns(output, "atom");
   } catch (const std::exception &caught) {
     problem = metatomic::message(caught);
   }
   if (!problem.empty()) error->all(FLERR, problem);
+  // outside of runs it is a fix that is being made
+  if (update->whichflag == 0) d.users[output].n_always++;
   AtomOutput &found = d.atom_outputs[output];
   columns = found.columns == 1 ? 0 : found.columns;
   size_t rows = static_cast<size_t>(std::max(atom->nmax, 1));

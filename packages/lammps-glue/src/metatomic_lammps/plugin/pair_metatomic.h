@@ -22,6 +22,8 @@ class PairMetatomic : public Pair {
   void finish() override;
   void *extract(const char *, int &) override;
   void *extract_peratom(const char *, int &) override;
+  int pack_forward_comm(int, int *, double *, int, int *) override;
+  void unpack_forward_comm(int, int, double *) override;
   double memory_usage() override;
 
  private:
@@ -38,6 +40,7 @@ class PairMetatomic : public Pair {
   void prepare();
   void fill_inputs();
   void choose_results();
+  void evaluate_system();
   void check_results();
   void add_results();
   void add_atomic_virials();

@@ -35,9 +35,12 @@ void PairMetatomic::compute(int eflag, int vflag)
   Data &d = *data;
   std::string problem;
   d.results.clear();
+  d.values_of_system.clear();
+  if (d.sends_masses) comm->forward_comm(this);
   try {
     prepare();
     if (d.nodes->n_local() > 0) {
+      evaluate_system();
       d.results = d.model->evaluate(d.query);
       check_results();
     }
@@ -59,7 +62,7 @@ void PairMetatomic::prepare()
   {
     metatomic::Timer timer("nodes");
     bool same = d.nodes_valid && neighbor->ago > 0 && d.last_build == neighbor->lastcall &&
-        d.n_builds == neighbor->ncalls && d.n_atoms == n_atoms;
+        d.n_builds == neighbor->ncalls && d.n_atoms == n_atoms && d.nodes->update_types(d.atomic_types);
     if (!same) {
       d.nodes->update(d.atomic_types);
       if (d.mode == metatomic::ListMode::FULL_GHOSTS) d.nodes->find_orphans(list);
@@ -93,7 +96,7 @@ void PairMetatomic::fill_inputs()
 {
   Data &d = *data;
   for (const auto &input : d.model->inputs()) {
-    std::string quantity = metatomic::base_name(input.first);
+    std::string quantity = d.model->quantity(input.first);
     auto &values = d.query.inputs[input.first];
     values.clear();
     if (quantity == "charge" && !atom->q)
@@ -130,11 +133,29 @@ void PairMetatomic::choose_results()
     request["atomic_virials"] = d.energy;
   }
   d.query.outputs.clear();
-  for (const auto &item : d.atom_outputs)
-    if (item.second.trigger && item.first != d.energy) d.query.outputs[item.first] = "atom";
+  for (const auto &item : d.users)
+    if (item.second.wanted() && item.first != d.energy) d.query.outputs[item.first] = "atom";
   if (!d.uncertainty.empty()) d.query.outputs[d.uncertainty] = "atom";
   if (eflag_global)
-    for (const auto &sum : d.sums) d.query.outputs.emplace(sum.first, "system");
+    for (const auto &sum : d.sums)
+      if (sum.first != d.energy) d.query.outputs.emplace(sum.first, "system");
+}
+
+// Outputs for `compute pair` that are also wanted for each atom, in a call of their own: what the model gives for a system
+// need not be the sum of what it gives for atoms, and one call gives one of the two.
+void PairMetatomic::evaluate_system()
+{
+  Data &d = *data;
+  std::map<std::string, std::string> request, outputs;
+  for (const auto &sum : d.sums)
+    if (eflag_global && sum.first != d.energy && d.query.outputs.at(sum.first) == "atom") outputs[sum.first] = "system";
+  if (outputs.empty()) return;
+  std::swap(request, d.query.request);
+  std::swap(outputs, d.query.outputs);
+  for (const auto &item : d.model->evaluate(d.query))
+    d.values_of_system[item.first].assign(item.second.data, item.second.data + item.second.n_columns);
+  std::swap(request, d.query.request);
+  std::swap(outputs, d.query.outputs);
 }
 
 // Stop before values that are not finite spread.
@@ -152,7 +173,7 @@ void PairMetatomic::check_results()
     int i = d.nodes->atoms()[n];
     throw std::runtime_error(std::string("expected finite ") + (finite_energy ? "forces" : "energies") +
                              " from the model, got nan or infinity for atom " + std::to_string(atom->tag[i]) + " (" +
-                             metatomic::element_symbol(d.query.types[n]) + ") at step " +
+                             d.model->type_name(d.query.types[n]) + ") at step " +
                              std::to_string(update->ntimestep));
   }
   if (!std::isfinite(energy.data[0]))
@@ -196,11 +217,11 @@ void PairMetatomic::add_atomic_virials()
 void PairMetatomic::store_outputs()
 {
   Data &d = *data;
-  for (auto &item : d.atom_outputs) {
-    AtomOutput &output = item.second;
-    if (!output.trigger) continue;
+  for (const auto &item : d.users) {
+    if (!item.second.wanted()) continue;
     int ignored;
     extract_peratom(item.first.c_str(), ignored);  // makes room
+    AtomOutput &output = d.atom_outputs[item.first];
     std::fill(output.values.begin(), output.values.end(), 0.0);
     auto found = d.results.find(item.first == d.energy ? "atomic_energies" : item.first);
     if (found == d.results.end()) continue;
@@ -208,19 +229,16 @@ void PairMetatomic::store_outputs()
       std::copy_n(found->second.data + n * output.columns, output.columns, output.rows[d.nodes->atoms()[n]]);
   }
   if (!eflag_global || nextra == 0) return;
-  int start = 0;
+  double *out = pvector;
   for (const auto &sum : d.sums) {
+    auto apart = d.values_of_system.find(sum.first);
     auto found = d.results.find(sum.first == d.energy ? "energy" : sum.first);
-    for (int k = 0; k < sum.second; k++) {
-      pvector[start + k] = 0.0;
-      if (found == d.results.end()) continue;
-      // an output that is also asked for each atom is added up here
-      for (int64_t n = 0; n < found->second.n_rows; n++) {
-        double value = found->second.data[n * sum.second + k];
-        if (n < d.query.n_selected) pvector[start + k] += value;
-      }
-    }
-    start += sum.second;
+    std::fill(out, out + sum.second, 0.0);
+    if (apart != d.values_of_system.end())
+      std::copy_n(apart->second.data(), sum.second, out);
+    else if (found != d.results.end())
+      std::copy_n(found->second.data, sum.second, out);
+    out += sum.second;
   }
 }
 

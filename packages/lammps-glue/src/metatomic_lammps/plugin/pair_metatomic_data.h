@@ -18,9 +18,17 @@
 // An output for each atom, for `fix pair`.
 struct AtomOutput {
   int columns = 0;
-  int trigger = 1;  // whether to compute it in the next step
   std::vector<double> values;
   std::vector<double *> rows;
+};
+
+// Who wants an output for each atom.  A `fix pair` reads an output when it is made, and then may ask for a switch with
+// which it announces the steps in which it needs the output: the others need it in every step.
+struct Users {
+  int n_always = 0;
+  int announced = 0;
+
+  bool wanted() const { return n_always > 0 || announced; }
 };
 
 struct LAMMPS_NS::PairMetatomic::Data {
@@ -43,8 +51,11 @@ struct LAMMPS_NS::PairMetatomic::Data {
 
   metatomic::Query query;
   std::map<std::string, metatomic::Values> results;
+  std::map<std::string, std::vector<double>> values_of_system;  // outputs for `compute pair`
   std::map<std::string, AtomOutput> atom_outputs;  // by output name
+  std::map<std::string, Users> users;              // the same; fixes point to what is in here
   std::vector<std::pair<std::string, int>> sums;   // outputs in pvector, with their number of values
+  bool sends_masses = false;                       // of single atoms, to the ghosts
 
   // of the neighbor list that the nodes were made for
   bool nodes_valid = false;
