@@ -10,14 +10,17 @@ from metatomic_ase import MetatomicCalculator
 BOX = crystal(FCC, 3.8, (2, 2, 3), 2, 0.12, (2.3, -1.5, 1.9), n_types=2)
 
 
-@pytest.fixture(scope="module")
-def converted(model_folder):
-    return {name: convert(DATA / f"{name}.pt", model_folder / f"{name}.pt") for name in TRAINED}
+def converted(name, folder):
+    """Convert a file, once for each process of the tests."""
+    path = folder / f"{name}.pt"
+    if not path.exists():
+        convert(DATA / f"{name}.pt", path)
+    return path
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("name", TRAINED)
-def test_trained_model(name, ranks, lammps, converted, model_folder, tmp_path):
+def test_trained_model(name, ranks, lammps, model_folder, tmp_path):
     from ase import Atoms
     from ase.stress import voigt_6_to_full_3x3_stress
 
@@ -25,7 +28,7 @@ def test_trained_model(name, ranks, lammps, converted, model_folder, tmp_path):
     run = lammps(
         f"""units metal
 read_data data.lammps
-pair_style metatomic {model_folder}/{name}.pt uncertainty_threshold off
+pair_style metatomic {converted(name, model_folder)} uncertainty_threshold off
 pair_coeff * * Cu Au
 compute virial all pressure NULL virial
 thermo_style custom step pe {" ".join(f"c_virial[{k}]" for k in range(1, 7))}
