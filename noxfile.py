@@ -27,12 +27,17 @@ TEST_TOOLS = ["pytest", "hypothesis"]
 # what the tests of one package need beyond the package: a TorchScript extension to load, the
 # tools that compile the C++ example (the compiler itself comes from the machine), and the
 # library of the models that are converted
-EXTRA_TEST_TOOLS = {"core": ["vesin-torch", "cmake", "ninja"], "lammps-glue": ["pytest-xdist", "metatomic-torch"]}
+EXTRA_TEST_TOOLS = {
+    "core": ["vesin-torch", "cmake", "ninja"],
+    "lammps-glue": ["pytest-xdist", "metatomic-torch"],
+    "ipi-driver": ["pytest-xdist"],
+}
 # packages of this repository that the tests of another one compare it with
 EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"], "ipi-driver": ["ase-calc"]}
-# commands before the tests, and arguments of pytest: LAMMPS runs on one core in most tests, so two at a time
+# commands before the tests, and arguments of pytest: LAMMPS runs on one core in most tests, so two at a time, and
+# i-PI and its clients wait for each other; modules stay together where their tests share runs
 BEFORE_TESTS = {"lammps-glue": ["metatomic-lammps", "build"]}
-PYTEST_ARGUMENTS = {"lammps-glue": ["-n", "2"]}
+PYTEST_ARGUMENTS = {"lammps-glue": ["-n", "2"], "ipi-driver": ["-n", "2", "--dist", "loadscope"]}
 
 # the calculator of the reference implementation: its distribution has the name of ours, and so
 # no line in the constraints

@@ -62,10 +62,10 @@ def pipeline(engine: Engine, atoms: ase.Atoms) -> Callable[[], float]:
 
     def run() -> float:
         tensors = [engine._tensors(structure_of(atoms), 0)]
-        pairs = engine._pairs(tensors, None)
+        pairs, vectors = engine._pairs(tensors, None)
         units = {"length": "angstrom", "energy": "eV"}
         start = time.perf_counter()
-        engine.model.evaluate(tensors, pairs, None, {"energy": "energy", "forces": "energy"}, {}, units)
+        engine.model.evaluate(tensors, pairs, None, {"energy": "energy", "forces": "energy"}, {}, units, False, vectors)
         return time.perf_counter() - start
 
     return run

@@ -23,7 +23,8 @@ def site_positions(n: int) -> np.ndarray:
 class Oscillators(torch.nn.Module):
     """Each atom is tied to its site by a spring.
 
-    After `limit` calls it fails: it raises, or gives nan, as `failure` says.  `direct` scales the direct forces.
+    After `limit` calls it fails: it raises, gives nan, or gives nan for the members of its ensemble or its dipole only,
+    as `failure` says.  `direct` scales the direct forces.
     """
 
     def __init__(self, n: int, limit: int = -1, failure: str = "", direct: float = 2.0, pause: float = 0.0):
@@ -64,6 +65,8 @@ class Oscillators(torch.nn.Module):
                 results[name] = per_atom_map(0.5 * energies, systems, output.sample_kind, None, "energy")
             elif name == "energy_ensemble":
                 values = energies * self.members.to(energies.dtype)
+                if self.failure == "nan members":
+                    values = values * float("nan")
                 results[name] = per_atom_map(values, systems, output.sample_kind, None, "energy")
             elif name == "energy_uncertainty":
                 results[name] = per_atom_map(0.1 * energies, systems, output.sample_kind, None, "energy")
@@ -72,6 +75,8 @@ class Oscillators(torch.nn.Module):
             elif name == "dipole":
                 n = len(systems)
                 dipoles = (charges * moved).reshape(n, -1, 3).sum(1).unsqueeze(-1)
+                if self.failure == "nan dipole":
+                    dipoles = dipoles * float("nan")
                 results[name] = as_map(dipoles, system_samples(systems), [xyz], "dipole")
             elif name == "tests::spread":
                 values = moved.square().reshape(len(systems), -1, 3).mean(1)

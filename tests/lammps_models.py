@@ -89,6 +89,7 @@ class NearMessages(torch.nn.Module):
         self.reach = reach
         self.only_type = only_type
         self.cutoff = CUTOFF
+        self.cutoff = CUTOFF
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]

@@ -261,6 +261,19 @@ def test_wrong_structures_are_refused(changes, error, message, model):
     assert "\n" not in str(caught.value)
 
 
+def test_each_cell_of_a_batch_is_checked_whenever_it_changes(model):
+    good = STRUCTURES["triclinic"]
+    bad = dataclasses.replace(good, cell=np.ones((3, 3)), pbc=np.ones(3, dtype=bool))
+    engine = engine_of(model)
+    # the good one before and after, in the same slot and in others
+    for batch in ([good, good, bad], [good, bad, good], [bad, good, good], [good, good, good], [good, bad, bad]):
+        if any(structure is bad for structure in batch):
+            with pytest.raises(ValueError, match="expected independent `cell` vectors, got the singular cell"):
+                engine.evaluate(batch)
+        else:
+            engine.evaluate(batch)
+
+
 def test_arrays_of_any_kind_are_taken(model):
     """Read-only, in Fortran order, of other types; and none of them is changed."""
     s = STRUCTURES["triclinic"]

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 from command_line import fail, succeed
 from ipi_cases import argon, oscillators
 from ipi_models import Oscillators, exported
-from ipi_processes import Bench
+from ipi_processes import Bench, Process, free_port
 
 from metatomic_ipi import Evaluator
 from metatomic_ipi.input_xml import CASES, standard_form
@@ -52,56 +50,76 @@ def test_input_of_each_case_runs(case, models, argon_file, tmp_path):
         assert list(tmp_path.glob("simulation.phonons*.eigval"))
 
 
-@pytest.mark.parametrize("mode", ["unix", "inet", "shm", "ffdirect"])
-def test_run_in_each_mode(mode, models, tmp_path):
-    oscillators().write(tmp_path / "start.xyz")
-    command = [
-        sys.executable, "-m", "metatomic_ipi", "run", models / "oscillators.pt", tmp_path / "start.xyz",
-        "--case", "pimd", "--beads", "4", "--steps", STEPS, "--mode", mode, "--extra", "dipole", "-o", tmp_path / "run",
-        "--port", "31999",
-    ]  # fmt: skip
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=90, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(tmp_path / "run" / "simulation.png")
-    assert (tmp_path / "run" / "simulation.png").stat().st_size > 10000
-    assert np.loadtxt(tmp_path / "run" / "simulation.dipole_3").shape == (STEPS + 1, 3)
-    assert "finished in" in done.stderr
+MODES = ("unix", "inet", "shm", "ffdirect")
+# how a run is ended: signal, options, exit status
+ENDS = {"interrupt": (signal.SIGINT, ["--clients", 2], 130), "termination": (signal.SIGTERM, [], 143)}
 
 
-def test_run_stops_all_on_interrupt(models, argon_file, tmp_path):
-    command = [
-        sys.executable, "-m", "metatomic_ipi", "run", models / "argon.pt", argon_file,
-        "--steps", 1000000, "--clients", 2, "-o", tmp_path / "run",
-    ]  # fmt: skip
-    # whoever runs the tests in the background ignores SIGINT, and processes inherit that
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    table = tmp_path / "run" / "simulation.out"
-    end = time.monotonic() + 60
-    while not (table.exists() and "\n" in table.read_text().partition("#")[2]) and time.monotonic() < end:
+def start_run(folder, model, *options):
+    """Start ``metatomic-ipi run`` on oscillators."""
+    oscillators().write(folder / "start.xyz")
+    return Process(["metatomic-ipi", "run", model, folder / "start.xyz", "-o", folder / "run", *options], folder, "run")
+
+
+def started_together(tmp_path_factory, runs):
+    """Give runs that are started at the same time: most of their time goes to imports, or is spent waiting."""
+    processes = {}
+    for name, (model, options) in runs.items():
+        processes[name] = start_run(tmp_path_factory.mktemp(name), model, *options)
+    yield processes
+    for process in processes.values():
+        process.close()
+
+
+@pytest.fixture(scope="module")
+def finishing(models, tmp_path_factory):
+    """Give a run in each mode."""
+    settings = ["--case", "pimd", "--beads", 4, "--steps", STEPS, "--extra", "dipole", "--port", free_port()]
+    runs = {mode: (models / "oscillators.pt", [*settings, "--mode", mode]) for mode in MODES}
+    yield from started_together(tmp_path_factory, runs)
+
+
+@pytest.fixture(scope="module")
+def unfinished(models, tmp_path_factory):
+    """Give runs that go on until something happens to them, and one whose model fails."""
+    runs = {end: (models / "oscillators.pt", ["--steps", 1000000, *options]) for end, (_, options, _) in ENDS.items()}
+    failing = exported(Oscillators(8, 2, "raise"), tmp_path_factory.mktemp("failing") / "model.pt")
+    yield from started_together(tmp_path_factory, {**runs, "failure": (failing, [])})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_run_in_each_mode(mode, finishing):
+    process = finishing[mode]
+    assert process.wait(120) == 0, process.text()
+    folder = process.log.parent / "run"
+    assert process.last_line() == str(folder / "simulation.png")
+    assert (folder / "simulation.png").stat().st_size > 10000
+    assert np.loadtxt(folder / "simulation.dipole_3").shape == (STEPS + 1, 3)
+    assert "finished in" in process.text()
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_run_stops_all_when_it_is_stopped(end, unfinished):
+    number, options, status = ENDS[end]
+    process = unfinished[end]
+    table = process.log.parent / "run" / "simulation.out"
+    limit = time.monotonic() + 120
+    while not (table.exists() and "\n" in table.read_text().partition("#")[2]) and time.monotonic() < limit:
         time.sleep(0.1)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    process.send_signal(signal.SIGINT)
-    _, text = process.communicate(timeout=60)
-    assert process.returncode == 130, text
-    assert text.splitlines()[-1].startswith("metatomic-ipi: interrupted; stopping i-PI")
-    assert (tmp_path / "run" / "RESTART").exists()
-    assert len(children) == 3
+    assert len(children) == (3 if options else 2), process.text()
+    process.kill(number)
+    assert process.wait() == status, process.text()
+    assert process.last_line().startswith(f"metatomic-ipi: stopped by {number.name}; stopping i-PI")
+    assert (process.log.parent / "run" / "RESTART").exists()
     assert not any(os.path.exists(f"/proc/{child}") for child in children)
 
 
-def test_run_explains_failure(tmp_path):
-    model = exported(Oscillators(8, 2, "raise"), tmp_path / "model.pt")
-    oscillators().write(tmp_path / "start.xyz")
-    command = [sys.executable, "-m", "metatomic_ipi", "run", model, tmp_path / "start.xyz", "-o", tmp_path / "run"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=90, check=False)
-    assert done.returncode == 1
-    assert "expected a calm sea, got a storm" in done.stderr
-    assert done.stderr.splitlines()[-1] == "metatomic-ipi: i-PI has not finished"
+def test_run_explains_failure(unfinished):
+    process = unfinished["failure"]
+    assert process.wait(120) == 1
+    assert "expected a calm sea, got a storm" in process.text()
+    assert process.last_line() == "metatomic-ipi: i-PI has not finished"
 
 
 def test_structure_is_turned_with_its_atoms(models):
@@ -131,6 +149,20 @@ def test_inputs_are_not_overwritten(models, argon_file, tmp_path):
     succeed("ipi", "input", models / "argon.pt", argon_file, "-o", tmp_path)
     assert "expected no 'input.xml' in" in fail("ipi", "input", models / "argon.pt", argon_file, "-o", tmp_path)
     succeed("ipi", "input", models / "argon.pt", argon_file, "-o", tmp_path, "--force")
+
+
+def test_nothing_is_written_for_a_model_that_does_not_fit(models, argon_file, tmp_path):
+    refused = ("ipi", "input", models / "oscillators.pt", argon_file, "-o", tmp_path / "run")
+    assert "expected atomic types that the model knows" in fail(*refused)
+    assert not (tmp_path / "run").exists()
+
+
+def test_parameters_that_ipi_can_not_read_are_refused(models, argon_file, tmp_path):
+    model = tmp_path / "argon, quick.pt"
+    model.write_bytes((models / "argon.pt").read_bytes())
+    message = fail("ipi", "input", model, argon_file, "-o", tmp_path, "--mode", "ffdirect")
+    assert "expected `model` without any of & , < { } for --mode ffdirect" in message
+    succeed("ipi", "input", model, argon_file, "-o", tmp_path)
 
 
 def test_pes_path():

@@ -9,6 +9,7 @@ from ipi.utils.units import unit_to_internal
 from ipi_cases import N_OSCILLATORS, argon, oscillators
 from ipi_models import ChargedOscillators, Oscillators, exported, site_positions
 
+from metatomic_core.potentials import lennard_jones
 from metatomic_ipi import Evaluator
 from metatomic_ipi.units import ANGSTROM, ELECTRONVOLT
 
@@ -71,6 +72,21 @@ def test_batch_is_as_single_and_padding_costs_nothing(models):
         assert result.extras == alone.extras
 
 
+def test_model_in_single_precision_far_from_the_origin(models, tmp_path):
+    lennard_jones(dtype="float32").save(str(tmp_path / "single.pt"))
+    atoms = argon()
+    (expected,) = evaluate(Evaluator(models / "argon.pt", atoms), atoms)
+    atoms.positions += 1e4
+    (result,) = evaluate(Evaluator(tmp_path / "single.pt", atoms), atoms)
+    assert result.energy == pytest.approx(expected.energy, rel=1e-5)
+    for name in ("forces", "virial"):
+        values, right = getattr(result, name), getattr(expected, name)
+        assert values.dtype == np.float64
+        # the virial has the positions in it, and the forces add up to zero only in single precision
+        tolerance = 1e-5 if name == "forces" else 0.05
+        np.testing.assert_allclose(values, right, rtol=0, atol=tolerance * np.abs(right).max())
+
+
 def test_results_do_not_change_when_ipi_reuses_its_buffers(models):
     structures = beads(2)
     both = evaluator(models)
@@ -92,9 +108,16 @@ def test_extras_have_the_same_keys_for_every_bead(models):
         assert list(extras) == wanted
         np.testing.assert_allclose(extras["dipole"], (charges * moved).sum(0) * ANGSTROM, **TIGHT)
         np.testing.assert_allclose(extras["charges"], charges[:, 0], **TIGHT)
-        assert extras["uncertainty"] == pytest.approx(0.1 * result.energy, rel=1e-12)
+        uncertainties = 0.05 * (moved**2).sum(1) * ELECTRONVOLT
+        np.testing.assert_allclose(extras["uncertainty"], uncertainties, **TIGHT)
         # a quantity of the model's own stays in its unit
         np.testing.assert_allclose(extras["tests::spread"], (moved**2).mean(0), **TIGHT)
+
+
+def test_extras_do_not_change_when_a_guard_watches_them(models):
+    (result,) = evaluate(evaluator(models, extras=["uncertainty"]), oscillators())
+    (watched,) = evaluate(evaluator(models, extras=["uncertainty"], max_uncertainty=10.0), oscillators())
+    assert watched.extras == result.extras
 
 
 def test_committee_is_nested_as_ffcommittee_wants(models):
@@ -238,6 +261,20 @@ def test_guard_warns_less_and_less_often(tmp_path):
     text = "expected finite forces from the model, got nan or infinity on atom 0"
     assert said == [text, f"{text} (10 times so far)"]
     assert nan.guards.summary() == "guards: on_nan 25"
+
+
+@pytest.mark.parametrize(
+    ("failure", "options", "name"),
+    [
+        ("nan members", {"committee": "energy"}, "committee_pot"),
+        ("nan members", {"committee": "full"}, "committee_pot"),
+        ("nan dipole", {"extras": ["charges", "dipole"]}, "dipole"),
+    ],
+)
+def test_guard_sees_what_ipi_takes_from_extras(failure, options, name, tmp_path):
+    with pytest.raises(ValueError, match=f"expected finite '{name}' from the model, got nan or infinity; `on_nan` is"):
+        evaluate(Evaluator(failing(tmp_path, failure), oscillators(), **options), oscillators())
+    evaluate(Evaluator(failing(tmp_path, failure), oscillators()), oscillators())
 
 
 def test_guard_logs_structures(models, tmp_path):

@@ -169,7 +169,7 @@ def test_second_client_takes_over_after_signal(number, bench, models, tmp_path_f
     write_input(bench.directory, ffsocket(), steps=STEPS, beads=4)
     server = bench.ipi()
     client = bench.client(slow)
-    bench.until(lambda: bench.steps_done() > 2)
+    bench.until(lambda: bench.steps_done() > 0)
     bench.until(lambda: evaluating(client))
     client.kill(number)
     status = client.wait(10)
@@ -255,7 +255,7 @@ def test_garbage_and_half_messages(sent, expected, fake, bench, models):
 
 
 def test_silent_server(fake, bench, models):
-    client = bench.client(models / "oscillators.pt", "--wait", "1")
+    client = bench.client(models / "oscillators.pt", "--timeout", "1")
     fake.accept()
     time.sleep(0.5)
     before = client.seconds_of_cpu()
@@ -263,6 +263,31 @@ def test_silent_server(fake, bench, models):
     assert client.seconds_of_cpu() - before < 0.1
     assert client.wait(15) == 1
     assert "expected a message of i-PI within 1 s, got none; is it still running" in client.last_line()
+
+
+def test_server_that_is_busy_with_another_client(fake, bench, models):
+    client = bench.client(models / "oscillators.pt", "--wait", "0.1")
+    fake.accept()
+    bench.until(lambda: "nothing from i-PI for 1 s; it takes no new client as long as" in client.text())
+    fake.socket.sendall(b"STATUS      ")
+    assert fake.socket.recv(12) == b"NEEDINIT    "
+    fake.socket.sendall(b"EXIT        ")
+    assert client.wait(15) == 0
+
+
+def test_server_that_ends_while_the_model_computes(fake, bench, models):
+    client = bench.client(models / "oscillators.pt")
+    fake.accept()
+    positions = np.float64(oscillators().positions * 2).tobytes()
+    # in pieces, so that EXIT is neither with the positions nor with GETFORCE
+    fake.socket.sendall(INIT + POSDATA + bytes(144) + np.int32(N_OSCILLATORS).tobytes() + positions)
+    fake.socket.sendall(b"GETFORCE    ")
+    fake.socket.sendall(b"EXIT        ")
+    fake.socket.shutdown(socket.SHUT_RDWR)
+    fake.socket.close()
+    assert client.wait(15) == 0, client.text()
+    assert client.last_line() == "metatomic-ipi: i-PI has finished"
+    assert "1 structures in 1 requests" in client.text()
 
 
 def test_server_that_falls_silent(fake, bench, models):

@@ -7,6 +7,9 @@ import pytest
 from ipi_cases import N_OSCILLATORS, argon, write_structure
 from ipi_models import Oscillators, exported
 from ipi_processes import NPT, Bench, assert_same_run, ffsocket, free_port, write_input
+from ipi_trajectories import SETTINGS
+
+from metatomic_ipi import Evaluator, session
 
 STEPS = 10
 COMMITTEE = "<ffcommittee name='committee'>{}<parse_json> True </parse_json></ffcommittee>"
@@ -54,11 +57,11 @@ def test_committee_has_forces_and_virials_of_each_member(batch, bench, models):
 
 
 def test_two_clients_share_the_beads(argon_bench, models, tmp_path_factory):
-    settings = {"beads": 8, "temperature": 60, "steps": 40}
+    settings = {"beads": 8, "temperature": 60, "steps": 20}
     write_input(argon_bench.directory, ffsocket(), **settings)
     clients = run(argon_bench, models / "argon.pt", clients=2)
     counts = [int(re.search(r"(\d+) structures in", client.text()).group(1)) for client in clients]
-    assert sum(counts) == 8 * 41
+    assert sum(counts) == 8 * 21
     assert min(counts) > 8
     alone = tmp_path_factory.mktemp("alone")
     write_structure(alone, argon())
@@ -66,6 +69,14 @@ def test_two_clients_share_the_beads(argon_bench, models, tmp_path_factory):
     with Bench(alone) as other:
         run(other, models / "argon.pt")
         assert_same_run(argon_bench.record(), other.record())
+
+
+@pytest.mark.parametrize("mode", ["unix", "shm"])
+def test_ipi_that_asks_for_the_status_before_it_wants_forces(mode, argon_bench, models, reference):
+    separately = "<consolidate_messages> False </consolidate_messages>"
+    write_input(argon_bench.directory, ffsocket(1, mode, extra=separately), **SETTINGS["nve"])
+    run(argon_bench, models / "argon.pt", *(["--shm"] if mode == "shm" else []))
+    assert_same_run(argon_bench.record(), reference["nve"])
 
 
 def test_restart_continues_the_same_trajectory(argon_bench, models, tmp_path_factory):
@@ -97,6 +108,14 @@ def test_client_tells_where_the_time_went(bench, models):
     assert re.search(r"(41|44) structures in 1[1-9] requests", text), text
     for name in ("model", "neighbor lists", "client", "waiting for i-PI"):
         assert re.search(rf"{name} +\d+\.\d\d s +\d+\.\d % +\d+\.\d{{3}} ms per request", text), text
+
+
+def test_client_keeps_freed_memory(models, monkeypatch, tmp_path):
+    called = []
+    monkeypatch.setattr(session, "keep_freed_memory", lambda: called.append(True))
+    with pytest.raises(ConnectionError, match="expected i-PI at unix socket"):
+        session.run_client(Evaluator(models / "argon.pt", argon()), str(tmp_path / "none"), lambda _: None, wait=0.0)
+    assert called == [True]
 
 
 @pytest.mark.parametrize("action", ["warn", "log"])

@@ -32,6 +32,9 @@ def cached_factor(
 def dimension_of(name: str) -> str:
     """Give the dimension of a standard quantity, or the empty string."""
     base = base_quantity(name)
+    if base == "energy":
+        # asked for at each step: no table
+        return "energy"
     table = standard_quantities()
     if base in table:
         return table[base].dimension

@@ -3,8 +3,8 @@
 Scripted code, saved in every model file.  Engines such as LAMMPS give each process its own atoms and copies ("ghosts")
 of those around them.  A model that sees geometry only through the pairs of each atom needs no pairs of ghosts.
 
-Nothing in a model says so, and a wrong yes gives wrong forces.  So the question is asked in two ways, of clusters of all
-types and densities, and one no is enough: is the value of an atom the same without the pairs of others, and is it a
+Nothing in a model says so, and a wrong yes gives wrong forces.  So the question is asked in two ways, of clusters of
+all types and densities, and one no is enough: is the value of an atom the same without the pairs of others, and is it a
 number still if the vectors of these pairs are not?  The second finds messages that happen to be zero.
 """
 
@@ -65,7 +65,7 @@ def cluster_pairs(positions: torch.Tensor, cutoff: float, full_list: bool, of_fi
 
 
 def cluster_types(n_atoms: int, atomic_types: List[int], start: int) -> torch.Tensor:
-    """Give types for the atoms of a cluster: half of the atoms of one type, the others of all types in no simple pattern.
+    """Give types for the atoms of a cluster: half of the atoms of one type, the others of all types in turn.
 
     Parameters
     ----------

@@ -199,6 +199,7 @@ class Engine:
         self._skin = neighbor_skin
         self._slots: Dict[int, NeighborLists] = {}
         self._checked_cells: Dict[int, Tuple[torch.Tensor, torch.Tensor]] = {}
+        self._known_requests: Dict[Tuple[str, ...], Dict[str, str]] = {}
         self._uncertainty_threshold = uncertainty_threshold
         self._uncertainty = self._uncertainty_output()
         for result in self._direct:
@@ -260,6 +261,12 @@ class Engine:
             return self.output(direct)
         return self.output("energy")
 
+    def _request(self, results: Tuple[str, ...]) -> Dict[str, str]:
+        """Give the source of each result; looking names up costs as much as a small neighbor list."""
+        if results not in self._known_requests:
+            self._known_requests[results] = {result: self.source(result) for result in results}
+        return self._known_requests[results]
+
     def can_give(self, result: str) -> bool:
         """Tell whether the model can give a result."""
         direct = RESULTS[result]
@@ -313,7 +320,7 @@ class Engine:
         UserWarning
             If the uncertainty of an atom is above the threshold.
         """
-        request = {result: self.source(result) for result in results}
+        request = self._request(tuple(results))
         wanted = dict(outputs or {})
         if self._uncertainty is not None:
             if self._uncertainty in wanted:
@@ -457,15 +464,19 @@ class Engine:
             raise ValueError(f"expected one slot for each of {len(tensors)} structures in `slots`, got {list(slots)}")
         pairs: List[List[torch.Tensor]] = []
         vectors: List[List[torch.Tensor]] = []
+        checked: Optional[Tuple[torch.Tensor, torch.Tensor]] = None
         for index, tensor in enumerate(tensors):
             if not bool(torch.isfinite(tensor["positions"]).all() and torch.isfinite(tensor["cell"]).all()):
                 raise ValueError(f"expected finite positions and cell, got nan or infinity in structure {index}")
             slot = index if slots is None else slots[index]
-            # a cell that has not changed was checked before: a third of a millisecond for each structure
-            known = self._checked_cells.get(slot)
-            if known is None or not all(torch.equal(a, b) for a, b in zip(known, (tensor["cell"], tensor["pbc"]))):
-                check_periodicity(tensor["cell"] * tensor["pbc"][:, None], tensor["pbc"])
-                self._checked_cells[slot] = (tensor["cell"].clone(), tensor["pbc"].clone())
+            # a cell that has not changed, or is that of the structure before, is known to be good
+            cell, known = (tensor["cell"], tensor["pbc"]), self._checked_cells.get(slot)
+            if not _same_tensors(cell, known):
+                if not _same_tensors(cell, checked):
+                    check_periodicity(tensor["cell"] * tensor["pbc"][:, None], tensor["pbc"])
+                known = (tensor["cell"].clone(), tensor["pbc"].clone())
+                self._checked_cells[slot] = known
+            checked = known
             if slot not in self._slots:
                 self._slots[slot] = NeighborLists(self._requests, self._skin)
             found = self._slots[slot].compute(tensor["positions"], tensor["cell"], tensor["pbc"])
@@ -508,6 +519,10 @@ def _tensor(name: str, values: np.ndarray, dtype: type, shape: tuple[int, ...], 
     array = np.ascontiguousarray(array, dtype=dtype)
     # torch warns about memory that can not be written to
     return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def _same_tensors(first: Sequence[torch.Tensor], second: Optional[Sequence[torch.Tensor]]) -> bool:
+    return second is not None and all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def _as_model(model: Model, extensions_directory: Optional[str]) -> Union[AtomisticModel, LoadedModel]:

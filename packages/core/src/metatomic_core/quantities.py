@@ -91,9 +91,11 @@ def split_variant(name: str) -> Tuple[str, str]:
 def canonical_name(name: str) -> str:
     """Give the canonical spelling of a quantity name, keeping the variant and leaving custom names alone."""
     base, variant = split_variant(name)
-    plurals = plural_names()
-    if base in plurals:
-        base = plurals[base]
+    # no table for the names that are asked for at each step
+    if base.endswith("s") or base == "momenta":
+        plurals = plural_names()
+        if base in plurals:
+            base = plurals[base]
     if variant != "":
         return base + "/" + variant
     return base

@@ -68,7 +68,12 @@ _structure = click.argument("structure", type=click.Path(exists=True, dir_okay=F
 @click.option("-S", "--sockets-prefix", default=_PREFIX, show_default=True, help="What i-PI puts before the name.")
 @click.option("--shm", is_flag=True, help="Shared memory: for <ffsocket mode='shm'>, with --unix.")
 @click.option("--wait", default=60.0, show_default=True, help="Seconds to wait for i-PI to start.")
-@click.option("--timeout", default=0.0, show_default=True, help="Seconds of silence to give up after; 0 for never.")
+@click.option(
+    "--timeout",
+    default=0.0,
+    show_default=True,
+    help="Seconds of silence to give up after; 0 for never, and for ten minutes before the first message.",
+)
 @model_options
 def client(
     model: str,
@@ -101,8 +106,8 @@ def client(
         raise click.UsageError("expected --unix with --shm, got --host or --port: shared memory is on one machine")
     if not wait >= 0 or not timeout >= 0:
         raise click.UsageError(f"expected --wait and --timeout to be zero or more, got {wait} and {timeout}")
+    from .connecting import DEFAULT_PORT
     from .evaluation import Evaluator
-    from .protocol import DEFAULT_PORT
     from .session import run_client
 
     address = sockets_prefix + unix if unix is not None else (host or "localhost", port or DEFAULT_PORT)

@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 
 from .evaluation import Result
-from .protocol import Connection, ProtocolError, header, int32
+from .protocol import EXIT, Connection, ProtocolError, ServerGoneError, header, int32
 
 _MAX_ATOMS = 100_000_000
 _MAX_BATCH = 1 << 20
@@ -108,10 +108,10 @@ class Client:
         arrived = time.perf_counter()
         self.seconds["waiting"] += arrived - start
         name = self._connection.receive_header()
-        if name == "EXIT":
+        if name == EXIT:
             return False
         if name not in self._answers:
-            raise ProtocolError(f"expected one of {', '.join(self._answers)}, EXIT from i-PI, got '{name}'")
+            raise ProtocolError(f"expected one of {', '.join(self._answers)}, {EXIT} from i-PI, got '{name}'")
         evaluated = self.seconds["evaluation"]
         self._answers[name]()
         inside = self.seconds["evaluation"] - evaluated
@@ -195,7 +195,12 @@ class Client:
         for result in results:
             extras = result.extras.encode()
             parts += [int32(len(extras)), extras]
-        self._connection.send(parts)
+        try:
+            self._connection.send(parts)
+        except ServerGoneError:
+            # i-PI has ended while this was computed, as it does when it is asked to stop, and has said so
+            if not self._connection.has_exit():
+                raise
 
     def _release_segments(self) -> None:
         self._results = None

@@ -24,7 +24,7 @@ from .units import ANGSTROM, BY_DIMENSION, ELECTRONVOLT, ENERGY, LENGTH
 _ALIASES = {"uncertainty": "energy_uncertainty", "ensemble": "energy_ensemble"}
 _RESERVED = ("raw", "committee_pot", "committee_force", "committee_virial")
 # Outputs that are given for each atom, where the model can.
-_PER_ATOM = ("charge",)
+_PER_ATOM = ("charge", "energy_uncertainty")
 
 
 class Result(NamedTuple):
@@ -169,7 +169,7 @@ class Evaluator:
         if self._committee != "none":
             kinds[self.engine.output("energy_ensemble")] = "system"
         if self._watched is not None:
-            kinds[self._watched] = self.engine.capabilities.outputs[self._watched].sample_kind
+            kinds[self._watched] = self._kind(self._watched)
         units = dict(self.template.units)
         for name in kinds:
             dimension = unit_dimension_for_quantity(name)
@@ -233,11 +233,13 @@ class Evaluator:
             # direct forces do not add up to zero by themselves, and would make the centre of mass drift
             forces = forces - forces.mean(axis=0)
         virial = evaluation.virial[index] if evaluation.virial is not None else None
+        extras = self._extras_of(evaluation, index, rows, members)
         self.guards.check(
-            lambda: _atoms(structure), energy, forces, virial, self._uncertainties(evaluation, index, rows)
+            lambda: _atoms(structure), energy, forces, virial, self._uncertainties(evaluation, index, rows), extras
         )
         symmetric = np.full((3, 3), np.nan) if virial is None else 0.5 * (virial + virial.T)
-        return Result(energy, forces, symmetric, self._extras_text(evaluation, index, rows, members))
+        text = json.dumps({key: values.tolist() for key, values in extras.items()}) if extras else ""
+        return Result(energy, forces, symmetric, text)
 
     def _uncertainties(self, evaluation: Evaluation, index: int, rows: slice) -> Optional[np.ndarray]:
         if self._watched is None:
@@ -251,23 +253,19 @@ class Evaluator:
         values = evaluation.outputs[name]
         return values[rows] if self._outputs[name] == "atom" else values[index]
 
-    def _extras_text(self, evaluation: Evaluation, index: int, rows: slice, members: Any) -> str:
-        if not self._outputs:
-            return ""
-        extras: Dict[str, Any] = {}
+    def _extras_of(self, evaluation: Evaluation, index: int, rows: slice, members: Any) -> Dict[str, np.ndarray]:
+        extras: Dict[str, np.ndarray] = {}
         for key, name in self._extras.items():
             values = self._values(evaluation, name, index, rows)
-            extras[key] = (values[..., 0] if values.shape[-1] == 1 else values).tolist()
+            extras[key] = values[..., 0] if values.shape[-1] == 1 else values
         if self._committee != "none":
-            name = self.engine.output("energy_ensemble")
-            extras["committee_pot"] = self._values(evaluation, name, index, rows).tolist()
+            extras["committee_pot"] = self._values(evaluation, self.engine.output("energy_ensemble"), index, rows)
         if members is not None:
-            # one flat list of numbers for each member: i-PI's FFCommittee waits for ever on anything else
-            extras["committee_force"] = [forces[rows].reshape(-1).tolist() for forces in members.forces]
-            extras["committee_virial"] = [
-                (0.5 * (virials[index] + virials[index].T)).reshape(-1).tolist() for virials in members.virials
-            ]
-        return json.dumps(extras) if extras else ""
+            # one flat row of numbers for each member: i-PI's FFCommittee waits for ever on anything else
+            virials = members.virials[:, index]
+            extras["committee_force"] = members.forces[:, rows].reshape(len(members.forces), -1)
+            extras["committee_virial"] = (0.5 * (virials + virials.transpose(0, 2, 1))).reshape(len(virials), 9)
+        return extras
 
     def described(self) -> str:
         """Say what is computed with what, in one line."""

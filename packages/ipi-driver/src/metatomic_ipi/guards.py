@@ -5,7 +5,7 @@ structure with its forces to a file that ASE reads.
 """
 
 import os
-from typing import Callable, Dict, Optional, Union
+from typing import Callable, Dict, Mapping, Optional, Union
 
 import ase
 import ase.io
@@ -26,7 +26,7 @@ class Guards:
     Parameters
     ----------
     on_nan
-        Action for energies, forces or virials that are not finite.
+        Action for energies, forces, virials or extras that are not finite.
     max_force
         Largest force on an atom in eV/angstrom; None for any.
     on_max_force
@@ -77,6 +77,7 @@ class Guards:
         forces: np.ndarray,
         virial: Optional[np.ndarray],
         uncertainties: Optional[np.ndarray],
+        extras: Mapping[str, np.ndarray],
     ) -> None:
         """Check the results of one structure, in i-PI's atomic units.
 
@@ -92,20 +93,21 @@ class Guards:
             Shape (3, 3); None if there is none to check.
         uncertainties
             Shape (n,), in eV; None if they are not watched.
+        extras
+            What i-PI gets besides, by name: it takes the forces of a committee from there.
 
         Raises
         ------
         GuardError
             If something is found whose action is "stop".
         """
-        largest = float(np.abs(forces).max(initial=0.0))
-        finite = np.isfinite(energy) and np.isfinite(largest) and (virial is None or np.isfinite(virial).all())
-        if not finite:
-            self._found("on_nan", _not_finite(energy, forces, virial), atoms, energy, forces)
+        problem = _not_finite(energy, forces, virial, extras)
+        if problem is not None:
+            self._found("on_nan", problem, atoms, energy, forces)
         elif self.max_force is not None:
             unit = ELECTRONVOLT * ANGSTROM**-1
             # the components decide cheaply whether the norms are worth computing
-            if largest * np.sqrt(3.0) > self.max_force * unit:
+            if np.abs(forces).max(initial=0.0) * np.sqrt(3.0) > self.max_force * unit:
                 norms = np.linalg.norm(forces, axis=1) / unit
                 if norms.max() > self.max_force:
                     text = f"forces up to {self.max_force:g} eV/angstrom, got {norms.max():g} on atom {norms.argmax()}"
@@ -138,12 +140,18 @@ class Guards:
         return f"guards: {', '.join(found)}" if found else None
 
 
-def _not_finite(energy: float, forces: np.ndarray, virial: Optional[np.ndarray]) -> str:
-    if not np.isfinite(forces).all():
-        atom = int(np.argwhere(~np.isfinite(forces))[0][0])
-        return f"finite forces from the model, got nan or infinity on atom {atom}"
-    name = "energies" if not np.isfinite(energy) else "virials"
-    return f"finite {name} from the model, got nan or infinity"
+def _not_finite(
+    energy: float, forces: np.ndarray, virial: Optional[np.ndarray], extras: Mapping[str, np.ndarray]
+) -> Optional[str]:
+    """Say which result is not finite; None if all are."""
+    finite = np.isfinite(forces)
+    if not finite.all():
+        return f"finite forces from the model, got nan or infinity on atom {np.argwhere(~finite)[0][0]}"
+    results = {"energies": np.asarray(energy), "virials": virial, **{f"'{name}'": extras[name] for name in extras}}
+    for name, values in results.items():
+        if values is not None and not np.isfinite(values).all():
+            return f"finite {name} from the model, got nan or infinity"
+    return None
 
 
 def _silent(_: str) -> None:

@@ -1,35 +1,26 @@
-"""The wire format of i-PI's socket protocol: headers, numbers and arrays, and how a connection is opened and closed.
+"""The wire format of i-PI's socket protocol: headers, numbers and arrays, and how a connection is closed.
 
 Headers are 12 bytes, upper case, padded with blanks; integers are int32, numbers float64, in the byte order of the
 machine.  What the messages mean is in `client`.
 """
 
 import contextlib
-import errno
-import os
 import select
 import socket
 import time
-from typing import Callable, List, Optional, Tuple, Union
+from typing import List, Optional, Tuple
 
 import numpy as np
 
 HEADER_LENGTH = 12
-# The names of unix sockets in i-PI's input are completed with this.
-SOCKETS_PREFIX = "/tmp/ipi_"
-DEFAULT_PORT = 31415
+EXIT = "EXIT"
 # Seconds in which the rest of a message must arrive once it has begun.
 MESSAGE_LIMIT = 60.0
-# Seconds that a close waits for i-PI to notice.
 # Seconds to wait for the GETFORCE that i-PI sends together with the positions.
 _GETFORCE_DELAY = 1e-3
+# Seconds that a close waits for i-PI to notice.
 _LINGER = 1.0
-_FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0
-# Why connecting may work a moment later: no socket yet, nobody listens, or too many clients at once.
-_NOT_YET = (errno.ENOENT, errno.ECONNREFUSED, errno.EAGAIN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ECONNRESET)
 _CHUNK = 1 << 16
-
-Address = Union[str, Tuple[str, int]]
 
 
 class ServerGoneError(ConnectionError):
@@ -50,11 +41,13 @@ def int32(value: int) -> bytes:
     return np.int32(value).tobytes()
 
 
-def described(address: Address) -> str:
-    """Name an address in messages."""
-    if isinstance(address, str):
-        return f"unix socket '{address}'"
-    return f"{address[0]} port {address[1]}"
+def _broken(error: OSError) -> ServerGoneError:
+    return ServerGoneError(f"expected a message of i-PI, got a broken connection: {error}")
+
+
+def _too_late(error: OSError) -> bool:
+    """Tell whether nothing has come in the time that was given: the limits of the system itself come with a number."""
+    return isinstance(error, BlockingIOError) or (isinstance(error, TimeoutError) and error.errno is None)
 
 
 class Connection:
@@ -71,21 +64,33 @@ class Connection:
     def __init__(self, sock: socket.socket, message_limit: float = MESSAGE_LIMIT):
         self._socket = sock
         self._message_limit = message_limit
-        self._ahead = bytearray()
+        # what has arrived and was not asked for yet
+        self._ahead = memoryview(b"")
+        self._getforce_delay = _GETFORCE_DELAY
 
     def wait(self, limit: Optional[float]) -> None:
         """Wait for the next message.
 
         Raises
         ------
+        ServerGoneError
+            If i-PI has closed the connection.
         TimeoutError
             If none arrives within ``limit`` seconds; None waits for ever.
         """
         if self._ahead:
             return
-        ready, _, _ = select.select([self._socket], [], [], limit)
-        if not ready:
-            raise TimeoutError(f"expected a message of i-PI within {limit:g} s, got none; is it still running")
+        self._socket.settimeout(limit)
+        try:
+            self._ahead = memoryview(self._socket.recv(_CHUNK))
+        except OSError as error:
+            if not _too_late(error):
+                raise _broken(error) from error
+            raise TimeoutError(
+                f"expected a message of i-PI within {limit:g} s, got none; is it still running"
+            ) from None
+        if not self._ahead:
+            raise ServerGoneError("expected a message of i-PI, got the end of the connection without EXIT")
 
     def receive_header(self) -> str:
         """Receive a header, and give its name.
@@ -113,30 +118,38 @@ class Connection:
         TimeoutError
             If they do not arrive in time.
         """
+        if n_bytes <= len(self._ahead):
+            # as a rule: one call of the system takes all that i-PI has sent
+            taken, self._ahead = self._ahead[:n_bytes], self._ahead[n_bytes:]
+            return taken
         buffer = memoryview(bytearray(n_bytes))
-        position = min(n_bytes, len(self._ahead))
-        buffer[:position] = self._ahead[:position]
-        del self._ahead[:position]
-        self._socket.settimeout(self._message_limit)
+        position = len(self._ahead)
+        buffer[:position] = self._ahead
+        self._ahead = memoryview(b"")
+        self._receive_rest(buffer, position)
+        return buffer
+
+    def _receive_rest(self, buffer: memoryview, position: int) -> None:
+        """Fill a buffer from a position on."""
+        n_bytes = len(buffer)
+        end = time.monotonic() + self._message_limit
         while position < n_bytes:
+            self._socket.settimeout(max(1e-3, end - time.monotonic()))
             try:
                 received = self._socket.recv_into(buffer[position:])
-            except TimeoutError:
+            except OSError as error:
+                if not _too_late(error):
+                    raise _broken(error) from error
                 raise TimeoutError(
                     f"expected the rest of a message of i-PI within {self._message_limit:g} s, got {position} of "
                     f"{n_bytes} bytes"
                 ) from None
-            except OSError as error:
-                raise ServerGoneError(f"expected a message of i-PI, got a broken connection: {error}") from error
             if received == 0:
-                if position == 0:
-                    raise ServerGoneError("expected a message of i-PI, got the end of the connection without EXIT")
                 raise ServerGoneError(
                     f"expected a whole message of i-PI, got the end of the connection after {position} of {n_bytes} "
                     "bytes"
                 )
             position += received
-        return buffer
 
     def read_ahead(self) -> None:
         """Take what has arrived out of the hands of the system, before a long silence.
@@ -145,10 +158,23 @@ class Connection:
         reset the connection, and i-PI's thread would die of it; with nothing unread it sees an orderly end, and gives
         the positions to another client.
         """
-        ready, _, _ = select.select([self._socket], [], [], _GETFORCE_DELAY)
-        if ready:
-            with contextlib.suppress(OSError):
-                self._ahead += self._socket.recv(_CHUNK)
+        if self._ahead:
+            return
+        self._socket.settimeout(self._getforce_delay)
+        try:
+            self._ahead = memoryview(self._socket.recv(_CHUNK))
+        except OSError as error:
+            if not _too_late(error):
+                raise _broken(error) from error
+            # an i-PI that sends it later, when it has asked for the status: waiting again would be of no use
+            self._getforce_delay = 0.0
+
+    def has_exit(self) -> bool:
+        """Tell whether EXIT is the next message, and has arrived."""
+        with contextlib.suppress(OSError):
+            self._socket.setblocking(False)
+            self._ahead = memoryview(bytes(self._ahead) + self._socket.recv(_CHUNK))
+        return bytes(self._ahead[:HEADER_LENGTH]) == header(EXIT)
 
     def receive_array(self, shape: Tuple[int, ...]) -> np.ndarray:
         """Receive an array of float64."""
@@ -210,64 +236,3 @@ def _drain(sock: socket.socket, limit: float) -> None:
         ready, _, _ = select.select([sock], [], [], max(0.0, end - time.monotonic()))
         if not ready or not sock.recv(_CHUNK):
             return
-
-
-def connect(address: Address, limit: float, waiting: Optional[Callable[[], None]] = None) -> Connection:
-    """Connect to i-PI, trying again until it is there.
-
-    Parameters
-    ----------
-    address
-        Path of a unix socket, or host and port.
-    limit
-        Seconds after which to give up.
-    waiting
-        Called once when the first attempt has failed.
-
-    Raises
-    ------
-    ConnectionError
-        If there is no i-PI after this time, or the address can never work; the message says why.
-    """
-    end = time.monotonic() + limit
-    delay = _FIRST_DELAY
-    while True:
-        try:
-            return Connection(_connected_socket(address, max(0.1, end - time.monotonic())))
-        except socket.gaierror as error:
-            raise ConnectionError(f"expected the name of a host for `--host`, got '{address[0]}': {error}") from error
-        except OSError as error:
-            final = error.errno not in _NOT_YET and not isinstance(error, TimeoutError)
-            if final or time.monotonic() + delay > end:
-                raise ConnectionError(_no_server(address, limit, error, final)) from error
-        if waiting is not None:
-            waiting()
-            waiting = None
-        time.sleep(delay)
-        delay = min(2 * delay, _LONGEST_DELAY)
-
-
-def _connected_socket(address: Address, timeout: float) -> socket.socket:
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if family == socket.AF_INET:
-            # small messages go out at once, and a host that has vanished is noticed
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.settimeout(timeout)
-        sock.connect(address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _no_server(address: Address, limit: float, error: OSError, final: bool) -> str:
-    when = "" if final else f" within {limit:g} s"
-    text = f"expected i-PI at {described(address)}{when}, got '{error.strerror or error}'"
-    if isinstance(address, str) and error.errno == errno.ECONNREFUSED and os.path.exists(address):
-        return f"{text}; no i-PI listens on this file, which a run that was killed has left: remove it, `rm {address}`"
-    if isinstance(address, str) and error.errno == errno.ENOENT:
-        return f"{text}; start i-PI with an <ffsocket mode='unix'> of this <address>, or wait longer with --wait"
-    return f"{text}; start i-PI first, or wait longer with --wait"

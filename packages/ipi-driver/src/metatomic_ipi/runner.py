@@ -3,8 +3,6 @@
 import dataclasses
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,16 +16,16 @@ from metatomic_core.cli._common import console
 
 from .cli import pes_file, say
 from .evaluation import Evaluator
-from .input_xml import Settings, write_input
+from .input_xml import Settings, standard_form, write_input
 from .options import OPTIONS, arguments_of
 from .output import columns, draw
-from .session import INTERRUPTED
+from .processes import Processes
+from .session import Stopped, stop_on_signals
 from .template import read_structure
 
 _POLL = 0.2
-# Seconds for a process to end after it was asked to.
-_PATIENCE = 20.0
-_LOG_LINES = 5
+# Characters with a meaning in the dictionaries of i-PI, and in XML.
+_NOT_IN_PARAMETERS = set(",{}<&")
 
 
 @dataclasses.dataclass
@@ -95,10 +93,10 @@ def prepare(
             f"expected no '{existing[0]}' in '{directory}', got one; choose another directory with -o, or add --force"
         )
     atoms = read_structure(structure)
+    # loads the model and checks types, inputs and outputs before anything is written
+    Evaluator(load_atomistic_model(path, options["extensions_directory"]), standard_form(atoms), **options)
     directory.mkdir(parents=True, exist_ok=True)
     files = write_input(settings, atoms, directory)
-    # loads the model and checks types, inputs and outputs before anything starts
-    Evaluator(load_atomistic_model(path, options["extensions_directory"]), files[2], **options)
     return Prepared(directory, files, settings, path, options)
 
 
@@ -142,6 +140,12 @@ def _parameters(options: Mapping[str, Any], model: Path) -> Dict[str, str]:
             value = tuple(f"{output}:{variant}" for output, variant in value.items())
         if value != option.default:
             parameters[name] = ";".join(value) if option.multiple else str(value)
+    for name, text in parameters.items():
+        if set(text) & _NOT_IN_PARAMETERS:
+            raise ValueError(
+                f"expected `{name}` without any of {' '.join(sorted(_NOT_IN_PARAMETERS))} for --mode ffdirect, where "
+                f"i-PI has no way to write them, got '{text}'; rename it, or choose another mode"
+            )
     return parameters
 
 
@@ -159,51 +163,6 @@ def find_ipi() -> str:
     return found
 
 
-class _Processes:
-    """i-PI and clients, each with a log file."""
-
-    def __init__(self, directory: Path):
-        self._directory = directory
-        self._running: Dict[str, "subprocess.Popen[bytes]"] = {}
-
-    def start(self, name: str, command: Sequence[str]) -> None:
-        with self.log(name).open("wb") as log:
-            self._running[name] = subprocess.Popen(
-                # a session of its own: Ctrl-C reaches only this process, which then stops the others in order
-                command,
-                cwd=self._directory,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def log(self, name: str) -> Path:
-        return self._directory / f"{name}.log"
-
-    def status(self, name: str) -> Optional[int]:
-        return self._running[name].poll()
-
-    def stop(self, name: str) -> None:
-        """Ask a process to end, and end it if it does not."""
-        process = self._running.get(name)
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def stop_all(self) -> None:
-        for name in self._running:
-            self.stop(name)
-
-    def last_lines(self, name: str) -> List[str]:
-        lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
-        return [line for line in lines if line.strip()][-_LOG_LINES:]
-
-
 def run_all(prepared: Prepared, clients: int) -> int:
     """Start i-PI and clients, show progress until they end, and draw the results.
 
@@ -213,20 +172,22 @@ def run_all(prepared: Prepared, clients: int) -> int:
         Exit status: 0 if i-PI has finished all steps.
     """
     directory = prepared.directory
-    processes = _Processes(directory)
+    processes = Processes(directory)
     # a socket of its own for each run, so that a file that an earlier one has left is not in the way
     private = tempfile.mkdtemp(prefix="metatomic-")
     prefix = f"{private}/ipi_"
     names = [] if prepared.settings.mode == "ffdirect" else [f"client-{i + 1}" for i in range(clients)]
     start = time.perf_counter()
+    client = [sys.executable, "-m", "metatomic_ipi", *prepared.client_arguments(), "-S", prefix]
     try:
-        processes.start("i-pi", [sys.executable, find_ipi(), "-S", prefix, "input.xml"])
-        for name in names:
-            processes.start(name, [sys.executable, "-m", "metatomic_ipi", *prepared.client_arguments(), "-S", prefix])
-        done = _watch(prepared, processes, names)
-    except KeyboardInterrupt:
-        say("interrupted; stopping i-PI, which writes RESTART, and the clients")
-        return INTERRUPTED
+        with stop_on_signals():
+            processes.start("i-pi", [sys.executable, find_ipi(), "-S", prefix, "input.xml"])
+            for name in names:
+                processes.start(name, client)
+            done = _watch(prepared, processes, names)
+    except Stopped as stopped:
+        say(f"{stopped}; stopping i-PI, which writes RESTART, and the clients")
+        return stopped.status
     finally:
         processes.stop_all()
         shutil.rmtree(private, ignore_errors=True)
@@ -244,7 +205,7 @@ def run_all(prepared: Prepared, clients: int) -> int:
     return 0
 
 
-def _watch(prepared: Prepared, processes: _Processes, names: Sequence[str]) -> bool:
+def _watch(prepared: Prepared, processes: Processes, names: Sequence[str]) -> bool:
     """Show progress until i-PI ends; tell whether it has finished."""
     import rich.progress
 
@@ -280,13 +241,13 @@ def _state(rows: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _succeeded(processes: _Processes) -> bool:
+def _succeeded(processes: Processes) -> bool:
     """Tell from its log whether i-PI has ended well: its exit status is 0 in any case."""
     text = processes.log("i-pi").read_text(encoding="utf-8", errors="replace")
     return "I-PI reports a problem" not in text and "Traceback" not in text
 
 
-def _explain(processes: _Processes, names: Sequence[str]) -> None:
+def _explain(processes: Processes, names: Sequence[str]) -> None:
     for name in names:
         say(f"the end of {processes.log(name)}:")
         for line in processes.last_lines(name):

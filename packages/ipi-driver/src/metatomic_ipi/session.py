@@ -5,11 +5,16 @@ import time
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
-from .client import Client
-from .evaluation import Evaluator
-from .protocol import Address, connect, described
+from metatomic_core.memory import keep_freed_memory
 
-INTERRUPTED, TERMINATED = 130, 143
+from .client import Client
+from .connecting import Address, connect, described
+from .evaluation import Evaluator
+from .protocol import Connection
+
+# Seconds in which i-PI must send its first message, if no other limit is given: it takes no new client as long as
+# another one computes.
+FIRST_LIMIT = 600.0
 
 
 class Stopped(Exception):  # noqa: N818  (it is no error)
@@ -61,7 +66,7 @@ def run_client(
     wait
         Seconds to wait for i-PI.
     timeout
-        Seconds of silence after which to give up; zero for never.
+        Seconds of silence after which to give up; zero for never, and for `FIRST_LIMIT` before the first message.
 
     Returns
     -------
@@ -77,6 +82,7 @@ def run_client(
     """
     start = time.perf_counter()
     say(evaluator.described())
+    keep_freed_memory()
     where = described(address)
     with stop_on_signals():
         try:
@@ -84,10 +90,10 @@ def run_client(
                 address, wait, lambda: say(f"waiting up to {wait:g} s for i-PI at {described(address)}")
             )
             say(f"connected to i-PI at {where}")
-            client = Client(
-                connection, evaluator, use_shm=use_shm, first_limit=max(wait, 1.0), idle_limit=timeout or None
-            )
+            first_limit = timeout or max(wait, FIRST_LIMIT)
+            client = Client(connection, evaluator, use_shm=use_shm, first_limit=first_limit, idle_limit=timeout or None)
             try:
+                _wait_for_first(connection, min(max(wait, 1.0), first_limit), say)
                 client.run()
             finally:
                 for line in summary(client, evaluator, time.perf_counter() - start):
@@ -97,6 +103,14 @@ def run_client(
             return stopped.status
     say("i-PI has finished")
     return 0
+
+
+def _wait_for_first(connection: Connection, limit: float, say: Callable[[str], None]) -> None:
+    """Wait for the first message for some time, and tell the user if none has come."""
+    try:
+        connection.wait(limit)
+    except TimeoutError:
+        say(f"nothing from i-PI for {limit:g} s; it takes no new client as long as another one computes")
 
 
 def summary(client: Client, evaluator: Evaluator, total: float) -> Iterator[str]:

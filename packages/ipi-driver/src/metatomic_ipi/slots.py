@@ -1,18 +1,21 @@
 """Which neighbor lists a structure continues: i-PI does not say which bead it sends."""
 
-from typing import Dict, List, Sequence
+from typing import List, Sequence
 
 import numpy as np
 
 # Beads and replicas that are remembered; the one that was not seen for longest is then dropped.
 MAX_SLOTS = 128
+# Atoms that are looked at, spread over the structure: enough to tell beads apart, and quick for any structure.
+_N_PROBES = 32
 
 
 class SlotMatcher:
     """Recognises the beads of earlier calls by their positions.
 
-    A bead moves less between two calls than beads differ from each other, or else their neighbor lists are
-    interchangeable.  A wrong guess only costs time: lists are checked against the positions before they are used.
+    Each structure continues the lists of the nearest bead of earlier calls, so that lists last as long as they can also
+    where several clients share the beads.  A wrong guess only costs time: lists are checked against the positions
+    before they are used.
 
     Parameters
     ----------
@@ -25,7 +28,10 @@ class SlotMatcher:
     def __init__(self, near: float, max_slots: int = MAX_SLOTS):
         self._near = near
         self._max_slots = max_slots
-        self._positions: Dict[int, np.ndarray] = {}
+        # coordinates of some atoms in each slot, shape (n_slots, 3 n_probes), and the call that has used it last
+        self._known = np.zeros((0, 0))
+        self._last_used = np.zeros(0, dtype=np.int64)
+        self._n_calls = 0
 
     def assign(self, positions: Sequence[np.ndarray]) -> List[int]:
         """Give a slot for each structure of a call, all different.
@@ -33,34 +39,49 @@ class SlotMatcher:
         Parameters
         ----------
         positions
-            Shape (n_atoms, 3) each.
+            Shape (n_atoms, 3) each, the same number of atoms in every call.
         """
-        free = set(self._positions)
+        step = max(1, len(positions[0]) // _N_PROBES)
+        probes = np.array([points[::step][:_N_PROBES].reshape(-1) for points in positions])
+        if len(self._known) == 0:
+            self._known = np.zeros((0, probes.shape[1]))
+        squares = _squared_distances(probes, self._known)
+        self._n_calls += 1
         slots = []
-        for points in positions:
-            slot = self._slot(points, free)
-            free.discard(slot)
-            # taken out and put in again, so that the order is that of last use
-            self._positions.pop(slot, None)
-            self._positions[slot] = points
+        for probe, row in zip(probes, squares, strict=True):
+            slot = self._slot(probe, row)
+            if slot == len(self._known):
+                self._known = np.concatenate([self._known, probe[None]])
+                self._last_used = np.append(self._last_used, 0)
+            self._known[slot] = probe
+            self._last_used[slot] = self._n_calls
+            # not for another structure of this call
+            squares[:, slot : slot + 1] = np.inf
             slots.append(slot)
         return slots
 
-    def _slot(self, points: np.ndarray, free: "set[int]") -> int:
-        # beads come in the same order as a rule: try the one that was not seen for longest, then the nearest
-        oldest = next((slot for slot in self._positions if slot in free), None)
-        if oldest is not None and self._distance(points, oldest) <= self._near:
-            return oldest
-        nearest = min(free, key=lambda slot: self._distance(points, slot), default=None)
-        if nearest is not None and self._distance(points, nearest) <= self._near:
-            return nearest
-        if len(self._positions) < self._max_slots or oldest is None:
-            return max(self._positions, default=-1) + 1
-        return oldest
+    def _slot(self, probe: np.ndarray, squares: np.ndarray) -> int:
+        """Give the slot of a structure with these squared distances to what was known before this call."""
+        if len(squares) > 0:
+            nearest = int(squares.argmin())
+            if squares[nearest] < np.inf and self._is_near(probe, self._known[nearest], squares[nearest]):
+                return nearest
+        if len(self._known) < self._max_slots:
+            return len(self._known)
+        oldest = int(self._last_used.argmin())
+        return oldest if self._last_used[oldest] < self._n_calls else len(self._known)
 
-    def _distance(self, points: np.ndarray, slot: int) -> float:
-        known = self._positions[slot]
-        if known.shape != points.shape:
-            return float("inf")
+    def _is_near(self, probe: np.ndarray, known: np.ndarray, square: float) -> bool:
+        if 3 * square <= len(probe) * self._near**2:
+            return True
         # the median, because atoms that were wrapped into the cell jump
-        return float(np.median(np.abs(points - known).max(axis=1))) if len(points) > 0 else 0.0
+        return bool(np.median(np.abs(probe - known).reshape(-1, 3).max(axis=1)) <= self._near)
+
+
+def _squared_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Give the squared distances between points, shapes (n, n_dimensions) and (m, n_dimensions), as (n, m)."""
+    if len(second) == 0 or first.shape[1] == 0:
+        return np.zeros((len(first), len(second)))
+    # from a common origin, so that little is lost in the differences
+    first, second = first - second[0], second - second[0]
+    return (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1) - 2.0 * first @ second.T

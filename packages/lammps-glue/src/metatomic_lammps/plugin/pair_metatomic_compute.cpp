@@ -52,6 +52,8 @@ void PairMetatomic::compute(int eflag, int vflag)
   if (!d.results.empty()) add_results();
   store_outputs();
   warn_uncertain();
+  // the profile is that of the steps, as LAMMPS' loop time is
+  if (update->ntimestep == update->firststep) metatomic::Profile::seconds().clear();
 }
 
 // Fill the query: nodes if LAMMPS built new lists, positions and pairs always.
