@@ -16,7 +16,7 @@ import nox
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "together", "docs", "build"]
+nox.options.sessions = ["lint", "types", "tests", "together", "reference", "docs", "build"]
 
 ROOT = Path(__file__).parent
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -24,11 +24,12 @@ PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.t
 SOURCES = ["packages", "tests", "docs", "noxfile.py"]
 
 TEST_TOOLS = ["pytest", "hypothesis"]
-# what the tests of one package need beyond the package: a TorchScript extension to load, and
-# the tools that compile the C++ example (the compiler itself comes from the machine)
+# what the tests of one package need beyond the package: a TorchScript extension to load, the
+# tools that compile the C++ example (the compiler itself comes from the machine), and the
+# library of the models that are converted
 EXTRA_TEST_TOOLS = {
     "core": ["vesin-torch", "cmake", "ninja"],
-    "lammps-glue": ["pytest-xdist"],
+    "lammps-glue": ["pytest-xdist", "metatomic-torch"],
     "ipi-driver": ["pytest-xdist"],
 }
 # packages of this repository that the tests of another one compare it with
@@ -37,6 +38,10 @@ EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"], "ipi-driver": ["ase-calc"]}
 # i-PI and its clients wait for each other; modules stay together where their tests share runs
 BEFORE_TESTS = {"lammps-glue": ["metatomic-lammps", "build"]}
 PYTEST_ARGUMENTS = {"lammps-glue": ["-n", "2"], "ipi-driver": ["-n", "2", "--dist", "loadscope"]}
+
+# the calculator of the reference implementation: its distribution has the name of ours, and so
+# no line in the constraints
+REFERENCE_CALCULATOR = "metatomic-ase==0.1.4"
 
 # tests of single packages that run once more where all packages are installed
 TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py"]
@@ -107,8 +112,23 @@ def together(session: nox.Session) -> None:
     session.run("python", "-m", "pip", "check")
     own = {f"tests/{folder.replace('-', '_')}" for folder in PACKAGES}
     shared = sorted(path.parent.as_posix() for path in ROOT.glob("tests/*/test_*.py"))
-    folders = {Path(path).relative_to(ROOT).as_posix() for path in shared} - own - {"tests/gpu"}
+    folders = {Path(path).relative_to(ROOT).as_posix() for path in shared} - own - {"tests/gpu", "tests/reference"}
     run_pytest(session, *sorted(folders), *TOGETHER)
+
+
+@nox.session
+def reference(session: nox.Session) -> None:
+    """Compare with the reference implementation: models of both, in the calculators of both."""
+    install_packages(session, PACKAGES, *TEST_TOOLS, "vesin-torch")
+    # last, as whoever has our packages would do it: it requires a `metatomic-ase`, and ours serves
+    install(session, "metatomic-torch")
+    session.run("python", "-m", "pip", "check")
+    other = Path(session.create_tmp()) / "reference-ase"
+    shutil.rmtree(other, ignore_errors=True)
+    # its own calculator lives in a folder that is first on the path of processes which use it
+    session.install("--no-deps", "--target", str(other), REFERENCE_CALCULATOR)
+    env = {"OMP_NUM_THREADS": "1", "METATOMIC_REFERENCE_ASE": str(other.absolute())}
+    session.run("pytest", "tests/reference", *session.posargs, env=env)
 
 
 @nox.session(default=False)

@@ -1,4 +1,4 @@
-"""``metatomic export`` and ``metatomic inspect``."""
+"""``metatomic export``, ``inspect``, and what ``convert`` says before anything is converted."""
 
 import json
 
@@ -150,3 +150,15 @@ def test_inspect_refuses_other_files(tmp_path, content, expected):
     assert expected in fail("inspect", path)
     assert "which does not exist" in fail("inspect", tmp_path / "none.pt")
     assert "the directory" in fail("inspect", tmp_path)
+
+
+def test_convert_refuses_before_any_work(tmp_path):
+    lennard_jones().save(tmp_path / "argon.pt")
+    existing = tmp_path / "there.pt"
+    existing.write_text("keep me")
+    assert "which exists" in fail("convert", tmp_path / "argon.pt", existing)
+    assert "which does not exist" in fail("convert", tmp_path / "none.pt", tmp_path / "out.pt")
+    assert "one of metatomic-core already" in fail("convert", tmp_path / "argon.pt", tmp_path / "out.pt")
+    assert "'--to'" in fail("convert", tmp_path / "argon.pt", tmp_path / "out.pt", "--to", "gulp", status=2)
+    assert existing.read_text() == "keep me"
+    assert not (tmp_path / "out.pt").exists()

@@ -59,7 +59,7 @@ class MetatomicCalculator(Calculator):
     Parameters
     ----------
     model
-        Path of a model file, or a model.
+        Path of a model file, also of one of metatomic-torch if that is installed, or a model.
     additional_outputs
         Other outputs to compute with each calculation, by name; they are in the attribute `additional_outputs`
         afterwards, as TensorMaps.

@@ -45,12 +45,23 @@ def needed_extensions(scripted: torch.jit.ScriptModule) -> List[Extension]:
         If no loaded library registers one of them.
     """
     classes, operators = used_names(scripted)
+    return extensions_with([*classes, *operators])
+
+
+def extensions_with(names: List[str]) -> List[Extension]:
+    """List the loaded libraries that register classes "namespace.Class" and operators "namespace::operator".
+
+    Raises
+    ------
+    RuntimeError
+        If no loaded library registers one of them.
+    """
     extensions = []
-    for path, names in sorted(libraries_of([*classes, *operators]).items()):
+    for path, registered in sorted(libraries_of(names).items()):
         extensions.append(
             Extension(
                 **_record(path),
-                registers=names,
+                registers=registered,
                 dependencies=[Library(**_record(dependency)) for dependency in dependencies_of(path)],
             )
         )
@@ -149,7 +160,7 @@ def load_model_extensions(path: PathLike, extensions_directory: Optional[PathLik
     from .io import read_header
 
     header = read_header(path)
-    directory = _checked_directory(extensions_directory)
+    directory = checked_directory(extensions_directory)
     same_torch = torch.__version__.split(".")[:2] == header.torch_version.split(".")[:2]
     for extension in header.extensions:
         if not _is_loaded(extension):
@@ -159,7 +170,8 @@ def load_model_extensions(path: PathLike, extensions_directory: Optional[PathLik
             _load(extension, _find(extension, directory, same_torch))
 
 
-def _checked_directory(directory: Optional[PathLike]) -> Optional[Path]:
+def checked_directory(directory: Optional[PathLike]) -> Optional[Path]:
+    """Check that a directory of extensions, if one is given, is one; raise TypeError or ValueError."""
     if directory is None:
         return None
     if not isinstance(directory, (str, os.PathLike)):

@@ -17,6 +17,7 @@ from ._common import SuggestingGroup, one_line, print_warning
 ENTRY_POINT_GROUP = "metatomic.commands"
 # name: module, attribute, what it does
 _BUILT_IN = {
+    "convert": ("metatomic_core.cli.convert", "convert", "Write a model file for other engines, or from theirs."),
     "export": ("metatomic_core.cli.export", "export", "Write a reference potential to a model file."),
     "inspect": ("metatomic_core.cli.inspect", "inspect", "Show what a model file says about itself."),
 }
