@@ -113,8 +113,10 @@ def _check_scripted_signature(module: torch.jit.ScriptModule) -> None:
 
 
 def named_submodules(module: torch.nn.Module) -> List[tuple[str, torch.nn.Module]]:
-    """List a module and everything inside, named like ``Root.child.grandchild``."""
+    """List a module and everything inside, named like ``Root.child.grandchild``; or itself, if it speaks for all."""
     root = getattr(module, "original_name", type(module).__name__)
+    if getattr(module, "speaks_for_submodules", False):
+        return [(root, module)]
     return [(f"{root}.{name}" if name else root, child) for name, child in module.named_modules()]
 
 

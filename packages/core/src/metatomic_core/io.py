@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from importlib import metadata as importlib_metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, Optional, Union
+from typing import TYPE_CHECKING, Iterator, Optional, Tuple, Union
 
 import torch
 
@@ -53,20 +53,27 @@ def save_model(model: "AtomisticModel", file: PathLike, collect_extensions: Opti
     path = checked_target(file)
     if os.environ.get("PYTORCH_JIT") == "0":
         raise RuntimeError("expected TorchScript to be enabled to save a model, got PYTORCH_JIT=0; unset it")
-    scripted = _compiled(model)
-    needed = extensions.needed_extensions(scripted)
+    scripted, header = compiled_with_header(model)
     if collect_extensions is not None:
-        extensions.collect(needed, collect_extensions)
+        extensions.collect(header.extensions, collect_extensions)
+    write_archive(scripted, header, path)
+
+
+def compiled_with_header(
+    model: "AtomisticModel", with_extensions: bool = True
+) -> Tuple[torch.jit.ScriptModule, ModelHeader]:
+    """Compile a model, and say what its file will say about it; the extensions only if asked to."""
+    scripted = _compiled(model)
     header = ModelHeader(
         metadata=model.metadata(),
         capabilities=model.capabilities(),
         neighbor_lists=model.requested_neighbor_lists(),
         inputs=model.requested_inputs(),
-        extensions=needed,
+        extensions=extensions.needed_extensions(scripted) if with_extensions else [],
         core_version=importlib_metadata.version("metatomic-core"),
         torch_version=torch.__version__,
     )
-    write_archive(scripted, header, path)
+    return scripted, header
 
 
 def write_archive(scripted: torch.jit.ScriptModule, header: ModelHeader, path: Path) -> None:
@@ -199,7 +206,10 @@ def _not_an_archive(path: Path) -> str:
 
 def _foreign(path: Path, names: list[str]) -> str:
     if any(name.endswith(f"/extra/{_REFERENCE_FILE}") for name in names):
-        return f"expected a model of metatomic-core, got '{path}', which is a model of metatomic-torch"
+        return (
+            f"expected a model of metatomic-core, got '{path}', which is a model of metatomic-torch; run "
+            f"`metatomic convert {path} OUT` first"
+        )
     if any(name.endswith("/constants.pkl") for name in names):
         return (
             f"expected a model of metatomic-core, got '{path}', which is a TorchScript module without our interface; "
@@ -260,7 +270,7 @@ def load_atomistic_model(path: PathLike, extensions_directory: Optional[str] = N
     Parameters
     ----------
     path
-        Path of a model file.
+        Path of a model file; also of one of metatomic-torch, which must then be installed, see ``docs/convert``.
     extensions_directory
         Directory with TorchScript extensions, as written by ``save(collect_extensions=...)``.
 
@@ -274,8 +284,13 @@ def load_atomistic_model(path: PathLike, extensions_directory: Optional[str] = N
     FileNotFoundError, ValueError
         As `read_header`; also if an extension is missing or differs from the one the model was saved with.
     """
+    from .foreign.reference_files import is_reference_file
     from .loaded import LoadedModel
 
+    if isinstance(path, (str, os.PathLike)) and is_reference_file(Path(path)):
+        from .foreign.imported import load_reference_model
+
+        return load_reference_model(Path(path), extensions_directory)
     header = read_header(path)
     _check_torch_version(header, stacklevel=3)
     extensions.load_model_extensions(path, extensions_directory)

@@ -5,7 +5,11 @@ What a target needs is imported when it is asked for.
 
 import importlib
 from pathlib import Path
+<<<<<<< HEAD
 from typing import Any, Callable, Dict, Optional, Tuple
+=======
+from typing import Callable, Dict, Optional, Tuple
+>>>>>>> wt5
 
 import click
 
@@ -19,11 +23,13 @@ _TARGETS: Dict[str, Tuple[str, str, str]] = {
     "metatomic-torch": ("metatomic_core.foreign.exported", "convert", "a model file of the reference implementation"),
     "gromacs": ("metatomic_core.gromacs.convert", "convert", "a file for the nnpot interface of GROMACS"),
 }
-# option: name of the argument, the target that has it
+# option: name of the argument, the targets that have it
 _OPTIONS = {
-    "--pairs": ("pairs", "gromacs"),
-    "--variant": ("variant", "gromacs"),
-    "--library-dir": ("library_directory", "gromacs"),
+    "--extensions": ("extensions_directory", tuple(_TARGETS)),
+    "--collect-extensions": ("collect_extensions", ("metatomic-core", "metatomic-torch")),
+    "--pairs": ("pairs", ("gromacs",)),
+    "--variant": ("variant", ("gromacs",)),
+    "--library-dir": ("library_directory", ("gromacs",)),
 }
 _EPILOG = """\b
 Examples:
@@ -43,6 +49,13 @@ Examples:
     show_default=True,
     help=f"What to write: {'; '.join(f'{name}, {row[2]}' for name, row in _TARGETS.items())}.",
 )
+@click.option(
+    "--extensions",
+    "extensions_directory",
+    metavar="DIR",
+    help="Directory with the TorchScript extensions that IN needs.",
+)
+@click.option("--collect-extensions", metavar="DIR", help="Directory to copy the extensions that OUT needs to.")
 @click.option("--pairs", is_flag=True, help="gromacs: take the pairs from GROMACS, 2026 and later.")
 @click.option("--variant", metavar="NAME", help="gromacs: variant of the energy.  [default: the one without a name]")
 @click.option(
@@ -74,10 +87,10 @@ def convert(source: str, output: str, target: str, as_json: bool, force: bool, *
 def _given(target: str, options: Dict[str, Optional[object]]) -> Dict[str, object]:
     """Give the options that were given; refuse those of another target."""
     given: Dict[str, object] = {}
-    for option, (name, owner) in _OPTIONS.items():
+    for option, (name, targets) in _OPTIONS.items():
         if not options[name]:
             continue
-        if owner != target:
-            raise click.UsageError(f"expected {option} with --to {owner}, got --to {target}")
+        if target not in targets:
+            raise click.UsageError(f"expected {option} with --to {' or '.join(targets)}, got --to {target}")
         given[name] = options[name]
     return given

@@ -10,6 +10,7 @@ from metatomic_core import _torchscript
 from metatomic_core._atomic_write import replaced_when_done
 from metatomic_core._elements import SYMBOLS, symbols
 from metatomic_core.capabilities import ModelCapabilities
+from metatomic_core.extensions import needed_extensions
 from metatomic_core.io import checked_target, load_atomistic_model
 from metatomic_core.loaded import LoadedModel
 from metatomic_core.outputs import ModelOutput
@@ -34,6 +35,7 @@ def convert(
     pairs: bool = False,
     variant: Optional[str] = None,
     library_directory: Optional[str] = None,
+    extensions_directory: Optional[str] = None,
 ) -> Report:
     """Write a model as a file that GROMACS runs.
 
@@ -50,6 +52,8 @@ def convert(
     library_directory
         Where the libraries of metatensor, and those that the model needs, are on the machine that runs GROMACS; None
         for where they are here.
+    extensions_directory
+        Directory with the TorchScript extensions of the model.
 
     Returns
     -------
@@ -65,10 +69,12 @@ def convert(
     if output.suffix != _SUFFIX:
         raise ValueError(f"expected a file name that ends in '{_SUFFIX}', which GROMACS wants, got '{output}'")
     path = checked_target(output)
-    model = load_atomistic_model(source)
+    model = load_atomistic_model(source, extensions_directory)
     energy = _energy_output(model.capabilities(), variant)
     charge = _charge_input(model.requested_inputs())
-    libraries = library_paths(model.header.extensions, library_directory)
+    # a model of the reference implementation has none in its header
+    extensions = model.header.extensions or needed_extensions(model.script)
+    libraries = library_paths(extensions, library_directory)
     types = model.capabilities().atomic_types
     use = Use(
         model_file=str(path.resolve()) if library_directory is None else path.name,
