@@ -17,15 +17,13 @@ import torch
 EXECUTORS = {"optimized": True, "plain": False}
 
 
-def run(model_file, calls, folder, executor="plain"):
-    """Call a model file in a fresh process.
+def run(calls, folder, executor="plain"):
+    """Call model files, in one fresh process.
 
     Parameters
     ----------
-    model_file
-        The file.
     calls
-        For each call the inputs, all tensors.
+        For each path of a file the calls, and for each call the inputs, all tensors.
     folder
         Where to put files.
     executor
@@ -33,12 +31,12 @@ def run(model_file, calls, folder, executor="plain"):
 
     Returns
     -------
-    list
-        For each call the energy and the forces, or the text of the error.
+    dict of list
+        For each path and call the energy and the forces, or the text of the error.
     """
     given, taken = folder / "calls.pt", folder / "results.pt"
     torch.save(calls, given)
-    command = [sys.executable, "-W", "ignore", __file__, str(model_file), str(given), str(taken), executor]
+    command = [sys.executable, "-W", "ignore", __file__, str(given), str(taken), executor]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -65,16 +63,20 @@ def call(model, inputs):
     return energy.to(torch.float32).item(), -1.0 * positions.grad
 
 
-def main(model_file, given, taken, executor):
+def call_or_error(model, inputs):
+    try:
+        return call(model, inputs)
+    except torch.jit.Error as error:
+        return str(error).strip().splitlines()[-1]
+
+
+def main(given, taken, executor):
     torch._C._set_graph_executor_optimize(EXECUTORS[executor])
     torch.set_num_threads(1)
-    model = load(model_file)
-    results = []
-    for inputs in torch.load(given):
-        try:
-            results.append(call(model, inputs))
-        except torch.jit.Error as error:
-            results.append(str(error).strip().splitlines()[-1])
+    results = {}
+    for path, calls in torch.load(given).items():
+        model = load(path)
+        results[path] = [call_or_error(model, inputs) for inputs in calls]
     assert not any(name.startswith(("metatomic", "metatensor")) for name in sys.modules)
     torch.save(results, taken)
 

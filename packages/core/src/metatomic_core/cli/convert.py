@@ -5,11 +5,7 @@ What a target needs is imported when it is asked for.
 
 import importlib
 from pathlib import Path
-<<<<<<< HEAD
 from typing import Any, Callable, Dict, Optional, Tuple
-=======
-from typing import Callable, Dict, Optional, Tuple
->>>>>>> wt5
 
 import click
 

@@ -11,6 +11,7 @@ from metatomic_core._atomic_write import replaced_when_done
 from metatomic_core._elements import SYMBOLS, symbols
 from metatomic_core.capabilities import ModelCapabilities
 from metatomic_core.extensions import needed_extensions
+from metatomic_core.foreign.reference_files import is_reference_file
 from metatomic_core.io import checked_target, load_atomistic_model
 from metatomic_core.loaded import LoadedModel
 from metatomic_core.outputs import ModelOutput
@@ -72,8 +73,9 @@ def convert(
     model = load_atomistic_model(source, extensions_directory)
     energy = _energy_output(model.capabilities(), variant)
     charge = _charge_input(model.requested_inputs())
-    # a model of the reference implementation has none in its header
-    extensions = model.header.extensions or needed_extensions(model.script)
+    # the header of a model of metatomic-torch does not list its extensions before it is saved
+    foreign = is_reference_file(source)
+    extensions = needed_extensions(model.script) if foreign else model.header.extensions
     libraries = library_paths(extensions, library_directory)
     types = model.capabilities().atomic_types
     use = Use(

@@ -78,8 +78,9 @@ class GromacsModel(torch.nn.Module):
         torch.Tensor
             The energy in kJ/mol, one element, float64.  Its gradient with respect to the positions is minus the forces.
         """
+        self._check(positions, numbers, box, pbc)
         probe = is_probe(positions.detach(), box)
-        cell, periodic = self._cell(positions, numbers, box, pbc, probe)
+        cell, periodic = self._cell(positions, box, pbc, probe)
         exact = positions.detach().to(torch.float64)
         pairs = torch.zeros([0, 5], dtype=torch.int64, device=positions.device)
         if len(self._requests) > 0:
@@ -97,36 +98,34 @@ class GromacsModel(torch.nn.Module):
         self._kept_positions, self._kept_cell, self._kept_pbc = positions.clone(), cell.clone(), pbc.clone()
         return self._kept
 
-    def _cell(
-        self,
-        positions: torch.Tensor,
-        numbers: torch.Tensor,
-        box: Optional[torch.Tensor],
-        pbc: Optional[torch.Tensor],
-        probe: bool,
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Check shapes, which tell whether the inputs are in order, and give the cell, float64, and its periodicity."""
+    def _check(
+        self, positions: torch.Tensor, numbers: torch.Tensor, box: Optional[torch.Tensor], pbc: Optional[torch.Tensor]
+    ) -> None:
+        """Check shapes, which tell whether the inputs are in order, and positions."""
         order = "; give the inputs in the order that `metatomic convert` printed"
-        n_atoms = numbers.numel()
+        n_atoms = numbers.size(0)
         if positions.dim() != 2 or positions.size(0) != n_atoms or positions.size(1) != 3 or n_atoms == 0:
             raise ValueError(f"expected `atom-positions` of the shape ({n_atoms}, 3), got {positions.size()}" + order)
         if numbers.is_floating_point() or numbers.dim() != 1:
             raise ValueError(f"expected integers for `atom-numbers`, got others of the shape {numbers.size()}" + order)
+        if (box is None) != (pbc is None):
+            raise ValueError("expected the inputs `box` and `pbc`, or none of the two, got one" + order)
+        if box is not None and (box.dim() != 2 or box.numel() != 9):
+            raise ValueError(f"expected `box` of the shape (3, 3), got {box.size()}" + order)
+        if pbc is not None and (pbc.dim() != 1 or pbc.numel() != 3):
+            raise ValueError(f"expected `pbc` of the shape (3), got {pbc.size()}" + order)
         if not bool(torch.isfinite(positions).all()):
-            raise ValueError(
-                "expected finite `atom-positions`, got nan or infinity; has the simulation become unstable"
-            )
-        if box is None and pbc is None:
+            raise ValueError("expected finite `atom-positions`, got nan or infinity; is the simulation unstable")
+
+    def _cell(
+        self, positions: torch.Tensor, box: Optional[torch.Tensor], pbc: Optional[torch.Tensor], probe: bool
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Give the cell, float64, and its periodicity."""
+        # many atoms of the probe are not to be folded into its box
+        if box is None or pbc is None or (probe and positions.size(0) > 1):
             zeros = torch.zeros([3, 3], dtype=torch.float64, device=positions.device)
             return zeros, torch.zeros([3], dtype=torch.bool, device=positions.device)
-        if box is None or pbc is None:
-            raise ValueError("expected the inputs `box` and `pbc`, or none of the two, got one" + order)
-        if box.dim() != 2 or box.numel() != 9 or pbc.dim() != 1 or pbc.numel() != 3:
-            raise ValueError(
-                f"expected `box` and `pbc` of the shapes (3, 3) and (3), got {box.size()} and {pbc.size()}" + order
-            )
-        folded = probe and n_atoms > 1
-        periodic = torch.zeros_like(pbc, dtype=torch.bool) if folded else pbc.to(torch.bool)
+        periodic = pbc.to(torch.bool)
         return box.detach().to(torch.float64) * periodic.unsqueeze(1), periodic
 
     def _checked_types(self, numbers: torch.Tensor, probe: bool) -> torch.Tensor:
@@ -206,8 +205,9 @@ class GromacsPairsModel(GromacsModel):
         pair_shifts
             Input "pair-shifts": shape (n_pairs, 3), in nm.
         """
+        self._check(positions, numbers, box, pbc)
         probe = is_probe(positions.detach(), box)
-        cell, periodic = self._cell(positions, numbers, box, pbc, probe)
+        cell, periodic = self._cell(positions, box, pbc, probe)
         if atom_pairs.dim() != 2 or atom_pairs.size(1) != 2 or atom_pairs.is_floating_point():
             raise ValueError("expected integers of the shape (n_pairs, 2) for `atom-pairs`, got others")
         if pair_shifts.dim() != 2 or pair_shifts.size(0) != atom_pairs.size(0) or pair_shifts.size(1) != 3:

@@ -1,9 +1,9 @@
 """The call by which grompp tries a model, with atoms that no simulation has; scripted code.
 
-GROMACS 2025 gives one hydrogen atom at the origin.  Later releases give the atoms of the simulation, all of the element
-of ``nnpot-link-type`` (hydrogen by default), on one line and 0.04 nm apart, as here.  In both the box is a cube of 1 nm,
-into which the line is folded so that atoms coincide and all are neighbors of all.  What the model returns is not used:
-it has to work, whatever species it knows.
+GROMACS 2025 gives one hydrogen atom at the origin.  Later releases give the atoms of the simulation, all of the
+element of ``nnpot-link-type`` (hydrogen by default), on one line and 0.04 nm apart, as here.  In both the box is a cube
+of 1 nm, into which the line would be folded so that atoms coincide and all are neighbors of all.  What the model
+returns is not used: it has to work, whatever species it knows.
 """
 
 from typing import Optional
