@@ -21,6 +21,7 @@ _BASE_NAMESPACES = frozenset(["metatensor"])
 _IGNORED = frozenset(_TORCH_NAMESPACES) | _BASE_NAMESPACES
 
 _CLASS = re.compile(r"__torch__\.torch\.classes\.(\w+)\.(\w+)")
+_OPERATOR_CALL = re.compile(r"\bops\.(\w+)\.(\w+)\(")
 _OPERATOR = re.compile(r"^(\w+)::(\w+)")
 
 
@@ -104,6 +105,13 @@ def used_names(scripted: torch.jit.ScriptModule) -> Tuple[List[str], List[str]]:
     """
     collector = _Collector([module for _, module in scripted.named_modules()])
     return sorted(collector.classes), sorted(collector.operators)
+
+
+def used_names_in_source(source: str) -> List[str]:
+    """List the custom classes and operators in source code of TorchScript, as it is in a file, in the same way."""
+    found = {(namespace, f"{namespace}.{name}") for namespace, name in _CLASS.findall(source)}
+    found |= {(namespace, f"{namespace}::{name}") for namespace, name in _OPERATOR_CALL.findall(source)}
+    return sorted(name for namespace, name in found if namespace not in _IGNORED)
 
 
 def is_registered(name: str) -> bool:

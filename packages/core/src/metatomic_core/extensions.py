@@ -45,12 +45,23 @@ def needed_extensions(scripted: torch.jit.ScriptModule) -> List[Extension]:
         If no loaded library registers one of them.
     """
     classes, operators = used_names(scripted)
+    return extensions_with([*classes, *operators])
+
+
+def extensions_with(names: List[str]) -> List[Extension]:
+    """List the loaded libraries that register classes "namespace.Class" and operators "namespace::operator".
+
+    Raises
+    ------
+    RuntimeError
+        If no loaded library registers one of them.
+    """
     extensions = []
-    for path, names in sorted(libraries_of([*classes, *operators]).items()):
+    for path, registered in sorted(libraries_of(names).items()):
         extensions.append(
             Extension(
                 **_record(path),
-                registers=names,
+                registers=registered,
                 dependencies=[Library(**_record(dependency)) for dependency in dependencies_of(path)],
             )
         )

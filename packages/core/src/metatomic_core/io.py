@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from importlib import metadata as importlib_metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple, Union
 
 import torch
 
@@ -60,16 +60,16 @@ def save_model(model: "AtomisticModel", file: PathLike, collect_extensions: Opti
 
 
 def compiled_with_header(
-    model: "AtomisticModel", with_extensions: bool = True
+    model: "AtomisticModel", needed: Optional[List[extensions.Extension]] = None
 ) -> Tuple[torch.jit.ScriptModule, ModelHeader]:
-    """Compile a model, and say what its file will say about it; the extensions only if asked to."""
+    """Compile a model, and say what its file will say about it; with the extensions that it needs, if known."""
     scripted = _compiled(model)
     header = ModelHeader(
         metadata=model.metadata(),
         capabilities=model.capabilities(),
         neighbor_lists=model.requested_neighbor_lists(),
         inputs=model.requested_inputs(),
-        extensions=extensions.needed_extensions(scripted) if with_extensions else [],
+        extensions=extensions.needed_extensions(scripted) if needed is None else needed,
         core_version=importlib_metadata.version("metatomic-core"),
         torch_version=torch.__version__,
     )

@@ -3,7 +3,7 @@
 from typing import Dict, List, Optional, Tuple
 
 import torch
-from metatensor.torch import Labels, TensorMap
+from metatensor.torch import Labels, TensorBlock, TensorMap
 
 from . import io
 from ._consistency import (
@@ -15,6 +15,7 @@ from ._consistency import (
     check_systems,
 )
 from ._conversion import cached_factor, converted_system, detached, dimension_of, scaled_tensor
+from ._graph_entry import connected_systems
 from ._model_setup import check_model_capabilities, inner_names, offered_outputs, unwrapped, with_outputs
 from .capabilities import ModelCapabilities
 from .interface import check_module, collect_inputs, collect_neighbor_lists
@@ -254,6 +255,42 @@ class AtomisticModel(torch.nn.Module):
         for name in outputs.keys():
             tensors[name] = detached(returned[name])
         return results, tensors
+
+    @torch.jit.export
+    def compute(
+        self,
+        structures: List[Dict[str, torch.Tensor]],
+        neighbors: List[List[TensorBlock]],
+        inputs: List[Dict[str, TensorMap]],
+        selected_atoms: Optional[Labels],
+        outputs: Dict[str, str],
+        explicit_gradients: Dict[str, List[str]],
+    ) -> Dict[str, TensorMap]:
+        """Run the model as a part of another program's autograd graph, in the units of the model.
+
+        This is for files in the formats of others, which hold this model and call it: no class of this package is
+        among the arguments, nothing is converted or detached, and derivatives are the business of the caller.
+
+        Parameters
+        ----------
+        structures, neighbors, inputs
+            See `metatomic_core._graph_entry.connected_systems`.
+        selected_atoms
+            As for the module.
+        outputs
+            Outputs to give, with the kind of their samples.
+        explicit_gradients
+            Gradients that the model gives with an output, by the name of the output.
+        """
+        systems = connected_systems(structures, neighbors, inputs, self._neighbor_lists, self._differentiates)
+        asked: Dict[str, ModelOutput] = {}
+        for name, kind in outputs.items():
+            gradients: List[str] = []
+            if name in explicit_gradients:
+                gradients = explicit_gradients[name]
+            declared = self._offered[name].unit if name in self._offered else ""
+            asked[name] = ModelOutput("", declared, kind, gradients)
+        return self._run(systems, asked, selected_atoms, 1.0, False)
 
     def _run(
         self,

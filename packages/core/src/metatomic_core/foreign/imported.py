@@ -1,6 +1,5 @@
 """Models of metatomic-torch behind our interface: `load_reference_model` and ``metatomic convert IN OUT``."""
 
-import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -10,7 +9,7 @@ from metatensor.torch import Labels, TensorMap
 
 from .. import io
 from ..capabilities import ModelCapabilities
-from ..extensions import needed_extensions
+from ..extensions import extensions_with
 from ..loaded import LoadedModel
 from ..metadata import ModelMetadata
 from ..model import AtomisticModel
@@ -20,6 +19,9 @@ from ..quantities import canonical_name
 from ..system import System
 from . import reference_files
 from .reference_units import check_same_unit
+
+# what the functions below use of metatomic-torch
+_OWN_NAMES = ("metatomic.ModelEvaluationOptions", "metatomic.ModelOutput", "metatomic.System")
 
 
 def _reference_system(system: System):  # type: ignore[no-untyped-def]
@@ -116,21 +118,10 @@ def load_reference_model(path: Path, extensions_directory: Optional[str] = None)
         wrapped = _wrapped(model)
     except (TypeError, ValueError) as error:
         raise ValueError(f"expected a model that metatomic-core can run in '{path}', got one it can not: {error}") from error
-    scripted, header = io.compiled_with_header(wrapped, with_extensions=False)
-    return LoadedReferenceModel(scripted, header, path)
-
-
-class LoadedReferenceModel(LoadedModel):
-    """A model from a file of metatomic-torch; its header has no extensions before it is saved.
-
-    To find out which ones the code uses takes ten times as long as all the rest, and only `save` needs it.
-    """
-
-    def save(self, file: str, collect_extensions: Optional[str] = None) -> None:
-        """Write the model to a file of metatomic-core; see `AtomisticModel.save`."""
-        io.checked_target(file)
-        self.header = dataclasses.replace(self.header, extensions=needed_extensions(self.script))
-        super().save(file, collect_extensions)
+    # by the source in the file: to walk through the compiled code takes seconds
+    names = {*reference_files.used_names(path), *_OWN_NAMES}
+    scripted, header = io.compiled_with_header(wrapped, extensions_with(sorted(names)))
+    return LoadedModel(scripted, header, path)
 
 
 def _wrapped(model: torch.jit.ScriptModule) -> AtomisticModel:

@@ -15,7 +15,7 @@ from typing import Dict, List, Optional
 import torch
 
 from .. import _torchscript
-from .._extension_discovery import is_registered
+from .._extension_discovery import is_registered, used_names_in_source
 from .._shared_libraries import file_sha256, find_in_distribution, library_stem, loaded_extensions, mapped_libraries
 
 DISTRIBUTION = "metatomic-torch"
@@ -38,6 +38,13 @@ def extra_files(path: Path) -> Dict[str, str]:
     except Exception:
         # what is wrong with a file is said by who expects something in it
         return {}
+
+
+def used_names(path: Path) -> List[str]:
+    """List the custom classes and operators in the code of a file, see `used_names_in_source`."""
+    with zipfile.ZipFile(path) as archive:
+        sources = [archive.read(name).decode("utf-8") for name in archive.namelist() if name.endswith(".py")]
+    return used_names_in_source("\n".join(sources))
 
 
 def is_reference_file(path: Path) -> bool:

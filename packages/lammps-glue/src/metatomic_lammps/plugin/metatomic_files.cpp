@@ -33,7 +33,9 @@ static std::string read_header(const std::string &path)
   } catch (const std::exception &) {
     throw std::runtime_error(expected + "which is something else or damaged (not a TorchScript archive)");
   }
-  if (reader->hasRecord(REFERENCE_HEADER)) throw std::runtime_error(expected + "which is a model of metatomic-torch");
+  if (reader->hasRecord(REFERENCE_HEADER))
+    throw std::runtime_error(expected + "which is a model of metatomic-torch; run `metatomic convert " + path +
+                             " OUT` and use that");
   if (!reader->hasRecord(HEADER))
     throw std::runtime_error(expected + "which is another archive; wrap the module in `AtomisticModel` and save that");
   auto record = reader->getRecord(HEADER);
