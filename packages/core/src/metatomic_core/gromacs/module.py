@@ -174,7 +174,7 @@ class GromacsModel(torch.nn.Module):
         request = {"energy": self._energy, "forces": self._energy}
         outputs: Dict[str, str] = {}
         lists = [self._lists(pairs, exact, cell, pbc)]
-        results, _ = self.model.evaluate([structure], lists, None, request, outputs, units, False)
+        results, _ = self.model.evaluate([structure], lists, None, request, outputs, units)
         energy, forces = results["energy"].sum(), results["forces"]
         if not probe and not (bool(torch.isfinite(energy)) and bool(torch.isfinite(forces).all())):
             raise ValueError("expected a finite energy and forces of the model, got nan or infinity; do atoms overlap")
