@@ -1,31 +1,15 @@
 """The reference potentials against the calculators of ASE: energies, forces, and stresses of all kinds of cells."""
 
-import ase
-import numpy as np
 import pytest
-from ase.calculators.eam import EAM
 from ase.calculators.lj import LennardJones
+from ase_oracles import as_atoms, ase_eam, results_of
 from potential_cases import NAMES, alloy_file, assert_close, structures
-from scipy.interpolate import CubicHermiteSpline
 
 from metatomic_ase import MetatomicCalculator
 from metatomic_core.potentials import embedded_atom, lennard_jones
 
 SIGMA, EPSILON, CUTOFF, ONSET = 3.4, 0.0103, 8.5, 6.0
 TOLERANCE = 1e-9
-
-
-def as_atoms(structure):
-    return ase.Atoms(structure.types, structure.positions, cell=structure.cell, pbc=structure.pbc)
-
-
-def results_of(atoms, calculator):
-    atoms = atoms.copy()
-    atoms.calc = calculator
-    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-    if atoms.pbc.all():
-        results["stress"] = atoms.get_stress()
-    return results
 
 
 def assert_same(atoms, calculator, oracle, floor):
@@ -49,42 +33,6 @@ def test_default_onset_is_that_of_ase():
     model = lennard_jones("Ar", SIGMA, EPSILON, CUTOFF, shift="smooth")
     oracle = LennardJones(sigma=SIGMA, epsilon=EPSILON, rc=CUTOFF, smooth=True)
     assert_same(atoms, MetatomicCalculator(model), oracle, floor=1e-3)
-
-
-def hermite(x, values):
-    """Make the spline whose slopes are differences of five points, of three next to the ends and of two at the ends."""
-    slopes = np.gradient(values, x)
-    h = x[1] - x[0]
-    slopes[2:-2] = np.convolve(values, [-1, 8, 0, -8, 1], mode="valid") / (12 * h)
-    return CubicHermiteSpline(x, values, slopes)
-
-
-def over_r(spline):
-    """Divide a spline of r times a function by r, with derivatives as ASE asks for them."""
-    slope = spline.derivative()
-    return lambda r, n=0: spline(r) / r if n == 0 else slope(r) / r - spline(r) / r**2
-
-
-def with_slope(spline):
-    slope = spline.derivative()
-    return lambda x, n=0: spline(x) if n == 0 else slope(x)
-
-
-def ase_eam(path, form):
-    """Give the calculator of ASE on a file, with interpolation as in LAMMPS in place of its own splines."""
-    oracle = EAM(potential=str(path), form=form)
-    n = range(oracle.Nelements)
-    for i in n:
-        oracle.embedded_energy[i] = with_slope(hermite(oracle.rho, oracle.embedded_data[i]))
-        oracle.d_embedded_energy[i] = oracle.deriv(oracle.embedded_energy[i])
-    for index in np.ndindex(oracle.density_data.shape[:-1]):
-        place = index if form == "fs" else index[0]
-        oracle.electron_density[place] = with_slope(hermite(oracle.r, oracle.density_data[index]))
-        oracle.d_electron_density[place] = oracle.deriv(oracle.electron_density[place])
-    for i, j in ((i, j) for i in n for j in n):
-        oracle.phi[i, j] = over_r(hermite(oracle.r, oracle.rphi_data[min(i, j), max(i, j)]))
-        oracle.d_phi[i, j] = oracle.deriv(oracle.phi[i, j])
-    return oracle
 
 
 @pytest.mark.parametrize("structure", [name for name in NAMES if name != "isolated atom"])

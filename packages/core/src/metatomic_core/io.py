@@ -205,6 +205,11 @@ def _not_an_archive(path: Path) -> str:
 
 
 def _foreign(path: Path, names: list[str]) -> str:
+    if any(name.endswith("/extra/metatomic-gromacs.json") for name in names):
+        return (
+            f"expected a model of metatomic-core, got '{path}', which is a file for GROMACS; give the model that it "
+            "was made from"
+        )
     if any(name.endswith(f"/extra/{_REFERENCE_FILE}") for name in names):
         advice = f"run `metatomic convert {path} OUT` first"
         return f"expected a model of metatomic-core, got '{path}', which is a model of metatomic-torch; {advice}"

@@ -1,0 +1,70 @@
+"""Inputs as GROMACS makes them, from structures in angstrom."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from metatomic_core.neighbor_lists import NeighborLists
+
+ANGSTROM = 0.1  # nm
+KJ_PER_MOL = 96.48533212331  # 1 eV, CODATA 2018: e * N_A / 1000
+
+
+def rounded(structure):
+    """Give a structure whose positions and cell are float32 numbers of nm, as those of GROMACS are."""
+    positions = np.float32(structure.positions * ANGSTROM).astype(float) / ANGSTROM
+    cell = np.float32(structure.cell * ANGSTROM).astype(float) / ANGSTROM
+    return dataclasses.replace(structure, positions=positions, cell=cell)
+
+
+def inputs(structure):
+    """Give atom-positions, atom-numbers, box, pbc; without the last two for an open structure."""
+    found = [
+        torch.tensor(structure.positions * ANGSTROM, dtype=torch.float32),
+        torch.tensor(structure.types, dtype=torch.int32),
+    ]
+    if structure.pbc.any():
+        found += [torch.tensor(structure.cell * ANGSTROM, dtype=torch.float32), torch.tensor(structure.pbc)]
+    return found
+
+
+def pair_inputs(structure, cutoff, reverse=False):
+    """Give atom-positions, atom-numbers, atom-pairs, pair-shifts, box, pbc.
+
+    GROMACS gives each pair once, and the vector from its second to its first atom is x_i - x_j + shift.  With
+    ``reverse``, every other pair is given the other way round.
+    """
+    positions, cell = torch.tensor(structure.positions), torch.tensor(structure.cell)
+    pairs = NeighborLists([(cutoff, False, True)], 0.0).compute(positions, cell, torch.tensor(structure.pbc))[0]
+    if reverse:
+        pairs[::2] = torch.cat([pairs[::2, 1:2], pairs[::2, 0:1], -pairs[::2, 2:]], dim=1)
+    shifts = -(pairs[:, 2:].to(torch.float64) @ cell) * ANGSTROM
+    first, *rest = inputs(structure)
+    return [first, rest[0], pairs[:, :2].contiguous(), shifts.to(torch.float32), *rest[1:]]
+
+
+def probe(n_atoms, pairs=False, number=1):
+    """Give what grompp tries a model with: ``n_atoms`` of one element on a line, and all pairs of them."""
+    counts = torch.arange(1, n_atoms + 1, dtype=torch.float32)
+    positions = 0.01 * counts.unsqueeze(1) * torch.tensor([1.0, 2.0, 3.0])
+    numbers = torch.full((n_atoms,), number, dtype=torch.int32)
+    box, pbc = torch.eye(3), torch.ones(3, dtype=torch.bool)
+    if not pairs:
+        return [positions, numbers, box, pbc]
+    all_pairs = torch.triu_indices(n_atoms, n_atoms, 1).T.to(torch.int32).contiguous()
+    return [positions, numbers, all_pairs, torch.zeros(len(all_pairs), 3), box, pbc]
+
+
+def first_probe():
+    """Give what grompp of release 2025 tries a model with."""
+    return [torch.zeros(1, 3), torch.ones(1, dtype=torch.int32), torch.eye(3), torch.ones(3, dtype=torch.bool)]
+
+
+def assert_same(result, energy, forces):
+    """Compare with energies in eV and forces in eV/angstrom, to the rounding of float32."""
+    got_energy, got_forces = result
+    assert np.isclose(got_energy, energy * KJ_PER_MOL, rtol=1e-6, atol=1e-5)
+    expected = forces * KJ_PER_MOL / ANGSTROM
+    scale = max(np.abs(expected).max(initial=0.0), 1e-3)
+    np.testing.assert_allclose(got_forces.numpy(), expected, rtol=0, atol=2e-7 * scale)
