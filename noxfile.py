@@ -23,21 +23,20 @@ CONSTRAINTS = ROOT / "constraints.txt"
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 SOURCES = ["packages", "tests", "docs", "noxfile.py"]
 
-TEST_TOOLS = ["pytest", "hypothesis"]
+TEST_TOOLS = ["pytest", "pytest-xdist", "hypothesis"]
 # what the tests of one package need beyond the package: a TorchScript extension to load, the
 # tools that compile the C++ example (the compiler itself comes from the machine), and the
 # library of the models that are converted
 EXTRA_TEST_TOOLS = {
     "core": ["vesin-torch", "cmake", "ninja"],
-    "lammps-glue": ["pytest-xdist", "metatomic-torch"],
-    "ipi-driver": ["pytest-xdist"],
+    "lammps-glue": ["metatomic-torch"],
 }
 # packages of this repository that the tests of another one compare it with
 EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"], "ipi-driver": ["ase-calc"]}
-# commands before the tests, and arguments of pytest: LAMMPS runs on one core in most tests, so two at a time, and
-# i-PI and its clients wait for each other; modules stay together where their tests share runs
+# commands before the tests: the plugin is compiled once, not by each of the processes of pytest
 BEFORE_TESTS = {"lammps-glue": ["metatomic-lammps", "build"]}
-PYTEST_ARGUMENTS = {"lammps-glue": ["-n", "2"], "ipi-driver": ["-n", "2", "--dist", "loadscope"]}
+# tests use one core each, so two run at a time; modules stay together, where their tests share models and runs
+PYTEST_ARGUMENTS = ["-n", "2", "--dist", "loadscope"]
 
 # the calculator of the reference implementation: its distribution has the name of ours, and so
 # no line in the constraints
@@ -63,8 +62,8 @@ def install_packages(session: nox.Session, folders: list[str], *requirements: st
 
 
 def run_pytest(session: nox.Session, *paths: str) -> None:
-    """Run pytest on one thread, the way the reference numbers were made."""
-    session.run("pytest", *paths, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    """Run pytest in two processes of one thread, the way the reference numbers were made."""
+    session.run("pytest", *PYTEST_ARGUMENTS, *paths, *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 def tests_of(folder: str) -> list[str]:
@@ -102,7 +101,7 @@ def tests(session: nox.Session, package: str) -> None:
     install_packages(session, sorted({"core", package, *EXTRA_TEST_PACKAGES.get(package, [])}), *TEST_TOOLS, *extra)
     if package in BEFORE_TESTS:
         session.run(*BEFORE_TESTS[package])
-    run_pytest(session, *PYTEST_ARGUMENTS.get(package, []), *paths)
+    run_pytest(session, *paths)
 
 
 @nox.session

@@ -36,7 +36,7 @@ def pair_inputs(structure, cutoff, reverse=False):
     ``reverse``, every other pair is given the other way round.
     """
     positions, cell = torch.tensor(structure.positions), torch.tensor(structure.cell)
-    pairs = NeighborLists([(cutoff, False, True)], 0.0).compute(positions, cell, torch.tensor(structure.pbc))[0]
+    pairs = NeighborLists([(cutoff, False, True)], 0.0).compute(positions, cell, torch.tensor(structure.pbc))[0][0]
     if reverse:
         pairs[::2] = torch.cat([pairs[::2, 1:2], pairs[::2, 0:1], -pairs[::2, 2:]], dim=1)
     shifts = -(pairs[:, 2:].to(torch.float64) @ cell) * ANGSTROM

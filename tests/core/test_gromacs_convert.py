@@ -84,9 +84,7 @@ def test_pairs_library_directory_and_json(folder, tmp_path):
 def test_variants_and_what_is_left_out(folder, tmp_path):
     source, path = folder / "variants.pt", tmp_path / "gmx.pt"
     error = fail("convert", source, path, "--to", "gromacs")
-    assert (
-        "expected a variant for 'energy', which has no default, got none; choose from 'pbe' (pbe)" in error
-    )
+    assert "expected a variant for 'energy', which has no default, got none; choose from 'pbe' (pbe)" in error
     assert "got 'blyp'" in fail("convert", source, path, "--to", "gromacs", "--variant", "blyp")
     assert not path.exists()
     text = succeed("convert", source, path, "--to", "gromacs", "--variant", "doubled").stdout

@@ -1,6 +1,6 @@
 """Pairs of atoms as a model wants them, from those that GROMACS gives or that a search has found; scripted code.
 
-Pairs are of shape (n_pairs, 5), integers, as in `pipeline.pair_vectors`: first atom, second atom, cell shifts of the
+Pairs are of shape (n_pairs, 5), integers, as in `_pairs.pair_vectors`: first atom, second atom, cell shifts of the
 second one.  All lengths are in nm.
 """
 
@@ -8,7 +8,7 @@ from typing import List
 
 import torch
 
-from metatomic_core.pipeline import pair_vectors
+from metatomic_core._pairs import pair_vectors
 
 from .cell_list import complete_cell
 
