@@ -257,6 +257,8 @@ def add_derivatives(
     dpositions, strain, of_atoms = total_gradients(
         energies, systems, atoms, vectors, connected, wants_virial or wants_stress or per_atom, per_atom
     )
+    # TorchScript may say that it requires a gradient, where the module has used `torch.jit.fork`
+    strain = strain.detach()
     if "forces" in request and request["forces"] == energy:
         # dE/dr_engine = dE/dr_model * (dr_model/dr_engine)
         results["forces"] = -dpositions * length_factor

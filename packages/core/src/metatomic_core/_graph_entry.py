@@ -37,8 +37,10 @@ def connected_systems(
     for i in range(len(structures)):
         structure = structures[i]
         positions, cell = structure["positions"], structure["cell"]
+        # each by itself: what the caller differentiates with respect to stays the caller's
         if needs_graph and not positions.requires_grad:
             positions = positions.detach().clone().requires_grad_(True)
+        if needs_graph and not cell.requires_grad:
             cell = cell.detach().clone().requires_grad_(True)
         system = System(structure["types"], positions, cell, structure["pbc"])
         for k in range(len(requested)):

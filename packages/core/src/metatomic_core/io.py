@@ -123,10 +123,15 @@ def _first_reason(error: Exception) -> str:
 
 
 def _differentiates(module: torch.jit.ScriptModule) -> bool:
-    """Tell whether compiled code differentiates by itself, and so needs a graph also for energies alone."""
+    """Tell whether compiled code may differentiate by itself, and so needs a graph also for energies alone."""
     graph = module.forward.inlined_graph  # type: ignore[attr-defined]
-    kinds = ("aten::grad", "aten::backward", "prim::PythonOp", "aten::requires_grad_")
-    return any(len(graph.findAllNodes(kind, recurse=True)) > 0 for kind in kinds)
+    # what runs in Python or in a task of its own is not in the graph
+    kinds = ("aten::grad", "aten::backward", "aten::requires_grad_", "prim::PythonOp", "prim::fork")
+    if any(len(graph.findAllNodes(kind, recurse=True)) > 0 for kind in kinds):
+        return True
+    # nor is what is behind an interface, which stands for any module
+    calls = graph.findAllNodes("prim::CallMethod", recurse=True)
+    return any(call.inputsAt(0).type().kind() == "InterfaceType" for call in calls)
 
 
 def read_header(path: PathLike) -> ModelHeader:
