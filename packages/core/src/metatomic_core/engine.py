@@ -5,34 +5,34 @@ in the units of a simulation engine, and guards the results.  Gradients, signs a
 names and array layouts of a particular engine belong to its adapter.
 """
 
-import dataclasses
-import numbers
 import os
 import time
-import warnings
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union, cast
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union, cast
 
 import numpy as np
 import torch
 from metatensor.torch import Labels, TensorMap
 
 from ._conversion import detached
+from ._engine_checks import check_finite, check_finite_outputs, check_options, checked_variants, warn_uncertain
 from ._ensembles import EnsembleDerivatives, ensemble_derivatives
 from ._labels import ordered_by_label
+from ._neighbor_slots import NeighborSlots
 from ._pairs import attach_pairs
-from ._system_checks import check_periodicity
 from ._torchscript import clean_errors, unoptimized
 from ._validation import check_choice, check_type
 from .io import load_atomistic_model
 from .loaded import LoadedModel, is_atomistic_model
 from .model import AtomisticModel
-from .neighbor_lists import NeighborLists
 from .outputs import ModelEvaluationOptions, ModelOutput
 from .pipeline import attach_inputs, build_systems
-from .quantities import base_quantity, canonical_name, split_variant, unit_dimension_for_quantity
-from .selection import outputs_that_follow_energy, pick_device, pick_output
+from .quantities import base_quantity, canonical_name, split_variant
+from .selection import pick_device, pick_output
+from .structures import Evaluation, Structure, structure_tensors
 from .system import System
 from .units import check_unit, unit_table
+
+__all__ = ["NON_CONSERVATIVE", "RESULTS", "Engine", "Evaluation", "Model", "Structure"]
 
 NON_CONSERVATIVE = {
     "off": (),
@@ -49,77 +49,8 @@ RESULTS = {
     "stress": "non_conservative_stress",
     "atomic_virials": None,
 }
-# Atoms listed in a warning about uncertainties.
-_MAX_LISTED = 10
 
 Model = Union[str, "os.PathLike[str]", AtomisticModel, LoadedModel, torch.jit.ScriptModule]
-
-
-@dataclasses.dataclass
-class Structure:
-    """One structure, in the units of an engine.
-
-    Attributes
-    ----------
-    types
-        Shape (n_atoms,), integers.
-    positions
-        Shape (n_atoms, 3), float64; better not wrapped into the cell.
-    cell
-        Shape (3, 3), float64, vectors as rows; those of non-periodic directions only matter for the volume.
-    pbc
-        Shape (3,), bool.
-    inputs
-        Values of the inputs that the model requests, by name, as ``AtomisticModel.evaluate`` takes them.
-    """
-
-    types: np.ndarray
-    positions: np.ndarray
-    cell: np.ndarray
-    pbc: np.ndarray
-    inputs: Dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass
-class Evaluation:
-    """Results for a batch of structures, float64, in the units of the engine; None where not requested.
-
-    Attributes
-    ----------
-    n_atoms
-        Number of atoms of each structure; the atoms of all structures stand one after the other.
-    energy
-        Shape (n_structures,).
-    atomic_energies
-        Shape (n_atoms,).
-    forces
-        Shape (n_atoms, 3): -dE/dr.
-    virial
-        Shape (n_structures, 3, 3): -dE/dstrain, an energy.
-    stress
-        Shape (n_structures, 3, 3): dE/dstrain / ``|det cell|``.
-    atomic_virials
-        Shape (n_atoms, 3, 3).
-    outputs
-        Other outputs in the order of structures and atoms, shape (n_samples, components..., n_properties).
-    tensors
-        Other outputs with their labels.
-    """
-
-    n_atoms: List[int]
-    energy: Optional[np.ndarray] = None
-    atomic_energies: Optional[np.ndarray] = None
-    forces: Optional[np.ndarray] = None
-    virial: Optional[np.ndarray] = None
-    stress: Optional[np.ndarray] = None
-    atomic_virials: Optional[np.ndarray] = None
-    outputs: Dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    tensors: Dict[str, TensorMap] = dataclasses.field(default_factory=dict)
-
-    def atoms(self, index: int) -> slice:
-        """Give the rows of per-atom results that belong to one structure."""
-        start = sum(self.n_atoms[:index])
-        return slice(start, start + self.n_atoms[index])
 
 
 class Engine:
@@ -183,7 +114,7 @@ class Engine:
             non_conservative = "on" if non_conservative else "off"
         check_type("non_conservative", non_conservative, str, "True, False or a string")
         check_choice("non_conservative", non_conservative, NON_CONSERVATIVE)
-        _check_options(variants, check_consistency, neighbor_skin, uncertainty_threshold)
+        check_options(variants, check_consistency, neighbor_skin, uncertainty_threshold)
         self.model = _as_model(model, extensions_directory)
         self.capabilities = self.model.capabilities()
         self.device = pick_device(self.capabilities.supported_devices, device)
@@ -193,12 +124,9 @@ class Engine:
         self.check_consistency = check_consistency
         self.check_finite = check_finite
         self.seconds = {"neighbors": 0.0, "model": 0.0}
-        self._variants = _checked_variants(variants, self.capabilities.outputs)
+        self._variants = checked_variants(variants, self.capabilities.outputs)
         self._direct = NON_CONSERVATIVE[non_conservative]
-        self._requests = self._pair_requests()
-        self._skin = neighbor_skin
-        self._slots: Dict[int, NeighborLists] = {}
-        self._checked_cells: Dict[int, Tuple[torch.Tensor, torch.Tensor]] = {}
+        self._neighbors = NeighborSlots(self._pair_requests(), neighbor_skin)
         self._known_requests: Dict[Tuple[str, ...], Dict[str, str]] = {}
         self._uncertainty_threshold = uncertainty_threshold
         self._uncertainty = self._uncertainty_output()
@@ -329,9 +257,9 @@ class Engine:
                     "set `uncertainty_threshold` to None"
                 )
             wanted[self._uncertainty] = "atom"
-        tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
+        tensors = self._tensors(structures)
         start = time.perf_counter()
-        pairs, vectors = self._pairs(tensors, slots)
+        pairs, vectors = self._neighbors.compute(tensors, slots)
         self.seconds["neighbors"] += time.perf_counter() - start
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
         start = time.perf_counter()
@@ -355,10 +283,11 @@ class Engine:
             tensors=dict(maps),
         )
         if self.check_finite:
-            _check_finite(evaluation, request, structures)
+            check_finite(evaluation, request, structures)
             if selected is None:
-                _check_finite_outputs(evaluation)
-        self._warn_uncertain(evaluation)
+                check_finite_outputs(evaluation)
+        if self._uncertainty is not None and self._uncertainty_threshold is not None:
+            warn_uncertain(evaluation.outputs[self._uncertainty], self._uncertainty_threshold, self.energy_unit)
         return evaluation
 
     def run(
@@ -391,13 +320,13 @@ class Engine:
 
     def systems(self, structures: Sequence[Structure], units: Optional[Mapping[str, str]] = None) -> List[System]:
         """Build systems in the units of the engine, with all neighbor lists and inputs that the model requests."""
-        tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
+        tensors = self._tensors(structures)
         requested = self.model.requested_neighbor_lists()
         inputs = self.model.requested_inputs()
         with clean_errors():
             graph = self.model.differentiates()
             systems = build_systems(tensors, 1.0, self.capabilities.dtype, graph, graph)
-            pairs, vectors = self._pairs(tensors, None)
+            pairs, vectors = self._neighbors.compute(tensors, None)
             attach_pairs(systems, tensors, 1.0, pairs, vectors, requested, graph, False)
             attach_inputs(systems, tensors, inputs, dict(units or {}), unit_table(), {})
         return systems
@@ -425,79 +354,23 @@ class Engine:
             If the model has no "energy_ensemble".
         """
         name = self.output("energy_ensemble")
-        tensors = [self._tensors(structure, index) for index, structure in enumerate(structures)]
+        tensors = self._tensors(structures)
         with torch.inference_mode(False), torch.enable_grad(), clean_errors():
             systems = build_systems(tensors, 1.0, self.capabilities.dtype, True, True)
-            pairs, vectors = self._pairs(tensors, slots)
+            pairs, vectors = self._neighbors.compute(tensors, slots)
             attach_pairs(systems, tensors, 1.0, pairs, vectors, self.model.requested_neighbor_lists(), True, True)
             attach_inputs(systems, tensors, self.model.requested_inputs(), dict(units or {}), unit_table(), {})
             options = ModelEvaluationOptions(self.length_unit, {name: ModelOutput("", self.energy_unit, "system")})
             returned = self.model(systems, options, self.check_consistency)
             return ensemble_derivatives(returned[name], systems, name)
 
-    def __getstate__(self) -> Dict[str, Any]:
-        """Leave out the neighbor lists, which belong to this process and can be made again."""
-        return {**self.__dict__, "_slots": {}}
-
     def forget_neighbors(self) -> None:
         """Drop all neighbor lists that are kept between calls."""
-        self._slots.clear()
+        self._neighbors.clear()
 
-    def _tensors(self, structure: Structure, index: int) -> Dict[str, torch.Tensor]:
-        """Give a structure as tensors on the device of the model, sharing memory where that is the CPU."""
-        n_atoms = len(structure.types)
-        tensors = {
-            "types": _tensor("types", structure.types, np.int32, (n_atoms,), index),
-            "positions": _tensor("positions", structure.positions, np.float64, (n_atoms, 3), index),
-            "cell": _tensor("cell", structure.cell, np.float64, (3, 3), index),
-            "pbc": _tensor("pbc", structure.pbc, np.bool_, (3,), index),
-        }
-        for name in self.model.requested_inputs():
-            tensors[name] = torch.as_tensor(np.asarray(_input(structure, name), dtype=np.float64))
-        return {name: tensor.to(self.device) for name, tensor in tensors.items()}
-
-    def _pairs(
-        self, tensors: List[Dict[str, torch.Tensor]], slots: Optional[Sequence[int]]
-    ) -> Tuple[List[List[torch.Tensor]], List[List[torch.Tensor]]]:
-        """Give pairs and their vectors for each structure and each list."""
-        if slots is not None and len(set(slots)) != len(tensors):
-            raise ValueError(f"expected one slot for each of {len(tensors)} structures in `slots`, got {list(slots)}")
-        pairs: List[List[torch.Tensor]] = []
-        vectors: List[List[torch.Tensor]] = []
-        checked: Optional[Tuple[torch.Tensor, torch.Tensor]] = None
-        for index, tensor in enumerate(tensors):
-            if not bool(torch.isfinite(tensor["positions"]).all() and torch.isfinite(tensor["cell"]).all()):
-                raise ValueError(f"expected finite positions and cell, got nan or infinity in structure {index}")
-            slot = index if slots is None else slots[index]
-            # a cell that has not changed, or is that of the structure before, is known to be good
-            cell, known = (tensor["cell"], tensor["pbc"]), self._checked_cells.get(slot)
-            if not _same_tensors(cell, known):
-                if not _same_tensors(cell, checked):
-                    check_periodicity(tensor["cell"] * tensor["pbc"][:, None], tensor["pbc"])
-                known = (tensor["cell"].clone(), tensor["pbc"].clone())
-                self._checked_cells[slot] = known
-            checked = known
-            if slot not in self._slots:
-                self._slots[slot] = NeighborLists(self._requests, self._skin)
-            found = self._slots[slot].compute(tensor["positions"], tensor["cell"], tensor["pbc"])
-            pairs.append(found[0])
-            vectors.append(found[1])
-        return pairs, vectors
-
-    def _warn_uncertain(self, evaluation: Evaluation) -> None:
-        if self._uncertainty is None or self._uncertainty_threshold is None:
-            return
-        values = evaluation.outputs[self._uncertainty].reshape(-1)
-        above = np.flatnonzero(values > self._uncertainty_threshold)
-        if len(above) == 0:
-            return
-        listed = ", ".join(str(atom) for atom in above[:_MAX_LISTED])
-        more = ", ..." if len(above) > _MAX_LISTED else ""
-        warnings.warn(
-            f"expected uncertainties of atomic energies below {self._uncertainty_threshold:g} {self.energy_unit}, got "
-            f"up to {np.nanmax(values):g} for {len(above)} atoms: {listed}{more}",
-            stacklevel=3,
-        )
+    def _tensors(self, structures: Sequence[Structure]) -> List[Dict[str, torch.Tensor]]:
+        inputs = self.model.requested_inputs()
+        return [structure_tensors(structure, i, inputs, self.device) for i, structure in enumerate(structures)]
 
 
 def _values_in_order(
@@ -509,22 +382,6 @@ def _values_in_order(
     return ordered_by_label(tensor, kind, n_atoms, name, partial, float("nan")).detach().cpu().numpy()
 
 
-def _tensor(name: str, values: np.ndarray, dtype: type, shape: tuple[int, ...], index: int) -> torch.Tensor:
-    """Give an array as a tensor, after checking its shape; it shares memory where it can."""
-    array = np.asarray(values)
-    if array.shape != shape:
-        raise ValueError(f"expected `{name}` of structure {index} to have the shape {shape}, got {array.shape}")
-    if dtype is np.int32 and array.dtype.kind not in "iu":
-        raise TypeError(f"expected `{name}` of structure {index} to be integers, got {array.dtype}")
-    array = np.ascontiguousarray(array, dtype=dtype)
-    # torch warns about memory that can not be written to
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
-def _same_tensors(first: Sequence[torch.Tensor], second: Optional[Sequence[torch.Tensor]]) -> bool:
-    return second is not None and all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
 def _as_model(model: Model, extensions_directory: Optional[str]) -> Union[AtomisticModel, LoadedModel]:
     if isinstance(model, (str, os.PathLike)):
         return load_atomistic_model(model, extensions_directory)
@@ -532,73 +389,3 @@ def _as_model(model: Model, extensions_directory: Optional[str]) -> Union[Atomis
         raise TypeError(f"expected `model` to be a path or an AtomisticModel, got {type(model).__name__}")
     # a scripted AtomisticModel has the methods of the class
     return cast(AtomisticModel, model)
-
-
-def _checked_variants(
-    variants: Optional[Mapping[str, Optional[str]]], outputs: Dict[str, ModelOutput]
-) -> Dict[str, Optional[str]]:
-    """Give the variant of each output by canonical name, with those that follow the energy."""
-    checked = {canonical_name(name): variant for name, variant in (variants or {}).items()}
-    offered = {base_quantity(name) for name in outputs}
-    for name in checked:
-        unit_dimension_for_quantity(name)
-        if name not in offered:
-            raise ValueError(f"expected `variants` of outputs that the model has, {sorted(offered)}, got '{name}'")
-        pick_output(name, outputs, checked[name])
-    if checked.get("energy") is not None:
-        for name in outputs_that_follow_energy():
-            # also where the model has no such variant: results of two variants are not to be mixed by accident
-            checked.setdefault(name, checked["energy"])
-    return checked
-
-
-def _input(structure: Structure, name: str) -> np.ndarray:
-    wanted = canonical_name(name)
-    for known, values in structure.inputs.items():
-        if canonical_name(known) == wanted:
-            return values
-    raise ValueError(f"expected the input '{name}', which the model requests, got {sorted(structure.inputs)}")
-
-
-def _check_options(
-    variants: object, check_consistency: object, neighbor_skin: object, uncertainty_threshold: object
-) -> None:
-    """Check the types and ranges of options of `Engine`."""
-    check_type("variants", {} if variants is None else variants, Mapping, "a dictionary from outputs to variants")
-    check_type("check_consistency", check_consistency, bool, "True or False")
-    check_type("neighbor_skin", neighbor_skin, numbers.Real, "a number")
-    if not 0 <= float(neighbor_skin) < float("inf"):  # type: ignore[arg-type]
-        raise ValueError(f"expected `neighbor_skin` to be zero or more, got {neighbor_skin}")
-    if uncertainty_threshold is not None:
-        check_type("uncertainty_threshold", uncertainty_threshold, numbers.Real, "a number or None")
-        if not float(uncertainty_threshold) > 0:  # type: ignore[arg-type]
-            raise ValueError(f"expected `uncertainty_threshold` to be positive, got {uncertainty_threshold}")
-
-
-def _check_finite_outputs(evaluation: Evaluation) -> None:
-    """Raise a ValueError that names the first output with a value that is not finite."""
-    for name, values in evaluation.outputs.items():
-        if not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise ValueError(f"expected finite values of '{name}' from the model, got nan or infinity in sample {row}")
-
-
-def _check_finite(evaluation: Evaluation, request: Mapping[str, str], structures: Sequence[Structure]) -> None:
-    """Raise a ValueError that names the first structure or atom whose result is not finite."""
-    # results per atom first: they tell more about what went wrong
-    for result in sorted(request, key=lambda name: name in ("energy", "virial", "stress")):
-        values = getattr(evaluation, result)
-        finite = np.isfinite(values)
-        if finite.all():
-            continue
-        row = int(np.argwhere(~finite)[0][0])
-        if result in ("energy", "virial", "stress"):
-            raise ValueError(
-                f"expected finite values of '{result}' from the model, got nan or infinity for structure {row}"
-            )
-        index = int(np.searchsorted(np.cumsum(evaluation.n_atoms), row, side="right"))
-        atom = row - sum(evaluation.n_atoms[:index])
-        raise ValueError(
-            f"expected finite values of '{result}' from the model, got nan or infinity for atom {atom} (type "
-            f"{structures[index].types[atom]}) of structure {index}"
-        )

@@ -1,0 +1,93 @@
+"""Checks of what an `Engine` is told to do, and of what a model gave."""
+
+import numbers
+import warnings
+from typing import Dict, Mapping, Optional, Sequence
+
+import numpy as np
+
+from ._validation import check_type
+from .outputs import ModelOutput
+from .quantities import base_quantity, canonical_name, unit_dimension_for_quantity
+from .selection import outputs_that_follow_energy, pick_output
+from .structures import Evaluation, Structure
+
+# Atoms listed in a warning about uncertainties.
+_MAX_LISTED = 10
+
+
+def check_options(
+    variants: object, check_consistency: object, neighbor_skin: object, uncertainty_threshold: object
+) -> None:
+    """Check the types and ranges of options of `Engine`."""
+    check_type("variants", {} if variants is None else variants, Mapping, "a dictionary from outputs to variants")
+    check_type("check_consistency", check_consistency, bool, "True or False")
+    check_type("neighbor_skin", neighbor_skin, numbers.Real, "a number")
+    if not 0 <= float(neighbor_skin) < float("inf"):  # type: ignore[arg-type]
+        raise ValueError(f"expected `neighbor_skin` to be zero or more, got {neighbor_skin}")
+    if uncertainty_threshold is not None:
+        check_type("uncertainty_threshold", uncertainty_threshold, numbers.Real, "a number or None")
+        if not float(uncertainty_threshold) > 0:  # type: ignore[arg-type]
+            raise ValueError(f"expected `uncertainty_threshold` to be positive, got {uncertainty_threshold}")
+
+
+def checked_variants(
+    variants: Optional[Mapping[str, Optional[str]]], outputs: Dict[str, ModelOutput]
+) -> Dict[str, Optional[str]]:
+    """Give the variant of each output by canonical name, with those that follow the energy."""
+    checked = {canonical_name(name): variant for name, variant in (variants or {}).items()}
+    offered = {base_quantity(name) for name in outputs}
+    for name in checked:
+        unit_dimension_for_quantity(name)
+        if name not in offered:
+            raise ValueError(f"expected `variants` of outputs that the model has, {sorted(offered)}, got '{name}'")
+        pick_output(name, outputs, checked[name])
+    if checked.get("energy") is not None:
+        for name in outputs_that_follow_energy():
+            # also where the model has no such variant: results of two variants are not to be mixed by accident
+            checked.setdefault(name, checked["energy"])
+    return checked
+
+
+def check_finite_outputs(evaluation: Evaluation) -> None:
+    """Raise a ValueError that names the first output with a value that is not finite."""
+    for name, values in evaluation.outputs.items():
+        if not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise ValueError(f"expected finite values of '{name}' from the model, got nan or infinity in sample {row}")
+
+
+def check_finite(evaluation: Evaluation, request: Mapping[str, str], structures: Sequence[Structure]) -> None:
+    """Raise a ValueError that names the first structure or atom whose result is not finite."""
+    # results per atom first: they tell more about what went wrong
+    for result in sorted(request, key=lambda name: name in ("energy", "virial", "stress")):
+        values = getattr(evaluation, result)
+        finite = np.isfinite(values)
+        if finite.all():
+            continue
+        row = int(np.argwhere(~finite)[0][0])
+        if result in ("energy", "virial", "stress"):
+            raise ValueError(
+                f"expected finite values of '{result}' from the model, got nan or infinity for structure {row}"
+            )
+        index = int(np.searchsorted(np.cumsum(evaluation.n_atoms), row, side="right"))
+        atom = row - sum(evaluation.n_atoms[:index])
+        raise ValueError(
+            f"expected finite values of '{result}' from the model, got nan or infinity for atom {atom} (type "
+            f"{structures[index].types[atom]}) of structure {index}"
+        )
+
+
+def warn_uncertain(values: np.ndarray, threshold: float, energy_unit: str) -> None:
+    """Warn about atoms whose energies are more uncertain than a threshold, in the name of who called the `Engine`."""
+    values = values.reshape(-1)
+    above = np.flatnonzero(values > threshold)
+    if len(above) == 0:
+        return
+    listed = ", ".join(str(atom) for atom in above[:_MAX_LISTED])
+    more = ", ..." if len(above) > _MAX_LISTED else ""
+    warnings.warn(
+        f"expected uncertainties of atomic energies below {threshold:g} {energy_unit}, got up to "
+        f"{np.nanmax(values):g} for {len(above)} atoms: {listed}{more}",
+        stacklevel=3,
+    )
