@@ -140,3 +140,30 @@ def test_entry_for_other_programs_keeps_the_graph_of_the_caller(module, wanted):
         # dE/dstrain = positions^T dE/dpositions + cell^T dE/dcell
         of_cell = -expected.virial[0] + TRICLINIC.positions.T @ expected.forces
         np.testing.assert_allclose(TRICLINIC.cell.T @ gradients["cell"].numpy(), of_cell, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("module", [TwoLists, SquaredGradient])
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_mode_of_the_caller_does_not_matter(module, mode):
+    engine = Engine(through_file(wrap(module())), length_unit="angstrom", energy_unit="eV")
+    outputs = {"energy": ModelOutput(unit="eV")}
+    expected = engine.evaluate([TRICLINIC], ["energy", "forces", "virial"])
+    engine.forget_neighbors()
+    with mode():
+        found = engine.evaluate([TRICLINIC], ["energy", "forces", "virial"])
+        from_forward = engine.run([TRICLINIC], outputs)["energy"].block().values
+    np.testing.assert_array_equal(found.forces, expected.forces)
+    np.testing.assert_array_equal(found.virial, expected.virial)
+    np.testing.assert_allclose(from_forward.numpy()[0], expected.energy, rtol=1e-12)
+
+
+def test_vectors_made_in_inference_mode_are_taken():
+    model = through_file(wrap(TwoLists()))
+    structure = {name: torch.tensor(getattr(TRICLINIC, name)) for name in ("types", "positions", "cell", "pbc")}
+    lists = NeighborLists(model.script.pair_requests("angstrom"), 0.0)
+    with torch.inference_mode():
+        pairs, vectors = lists.compute(structure["positions"], structure["cell"], structure["pbc"])
+    arguments = ([structure], [pairs], None, {"forces": "energy"}, {}, {"length": "angstrom", "energy": "eV"}, False)
+    given, _ = model.evaluate(*arguments, [vectors])
+    computed, _ = model.evaluate(*arguments)
+    torch.testing.assert_close(given["forces"], computed["forces"], rtol=1e-12, atol=1e-12)

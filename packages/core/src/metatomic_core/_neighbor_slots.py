@@ -34,6 +34,8 @@ class NeighborSlots:
         """Drop all lists."""
         self._lists.clear()
 
+    # tensors made in the inference mode of a caller can not take part in derivatives
+    @torch.inference_mode(False)
     def compute(
         self, structures: Sequence[Dict[str, torch.Tensor]], slots: Optional[Sequence[int]]
     ) -> Tuple[List[List[torch.Tensor]], List[List[torch.Tensor]]]:

@@ -64,8 +64,8 @@ def pair_atoms(systems: List[System], pairs: List[List[torch.Tensor]], n_lists: 
     start = 0
     for i in range(len(systems)):
         for k in range(n_lists):
-            # one pass over the columns: conversion and transposition
-            columns = pairs[i][k][:, :2].t().to(torch.int64, memory_format=torch.contiguous_format)
+            # one pass over the columns: conversion and transposition; the latter alone for integers of this type
+            columns = pairs[i][k][:, :2].t().to(torch.int64, memory_format=torch.contiguous_format).contiguous()
             if columns.size(1) > 0:
                 smallest, largest = torch.aminmax(columns)
                 if int(smallest) < 0 or int(largest) >= len(systems[i]):
@@ -120,7 +120,8 @@ def _values(
         positions = structure["positions"].detach()
         cell = structure["cell"].detach().to(positions.dtype) * system.pbc.unsqueeze(1)
         given = pair_vectors(positions, cell, pairs, bool(system.pbc.any()))
-    given = given.detach()
+    # tensors made in inference mode can not require gradients
+    given = given.clone() if given.is_inference() else given.detach()
     if length_factor != 1.0:
         given = given * length_factor
     return given.to(system.positions.dtype)

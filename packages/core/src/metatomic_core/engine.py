@@ -323,7 +323,7 @@ class Engine:
         tensors = self._tensors(structures)
         requested = self.model.requested_neighbor_lists()
         inputs = self.model.requested_inputs()
-        with clean_errors():
+        with torch.inference_mode(False), torch.enable_grad(), clean_errors():
             graph = self.model.differentiates()
             systems = build_systems(tensors, 1.0, self.capabilities.dtype, graph, graph)
             pairs, vectors = self._neighbors.compute(tensors, None)
@@ -368,6 +368,7 @@ class Engine:
         """Drop all neighbor lists that are kept between calls."""
         self._neighbors.clear()
 
+    @torch.inference_mode(False)
     def _tensors(self, structures: Sequence[Structure]) -> List[Dict[str, torch.Tensor]]:
         inputs = self.model.requested_inputs()
         return [structure_tensors(structure, i, inputs, self.device) for i, structure in enumerate(structures)]

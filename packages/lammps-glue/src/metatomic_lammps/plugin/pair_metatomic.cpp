@@ -377,7 +377,8 @@ void *PairMetatomic::extract_peratom(const char *name, int &columns)
 double PairMetatomic::memory_usage()
 {
   double bytes = Pair::memory_usage() + data->nodes->bytes();
-  for (const auto &pairs : data->query.pairs) bytes += pairs.values.capacity() * sizeof(int32_t);
+  for (const auto &pairs : data->query.pairs)
+    bytes += pairs.values.capacity() * sizeof(int32_t) + pairs.vectors.capacity() * sizeof(double);
   return bytes;
 }
 
