@@ -357,7 +357,8 @@ run 30
 
 
 @pytest.mark.parametrize(
-    ("lattice", "region"), [("sq2 5.3", "block 0 6 0 5 -0.1 0.1"), ("hex 4.0", "prism 0 8 0 5 -0.1 0.1 1.0 0 0")]
+    ("lattice", "region"),
+    [("sq2 5.3", "block 0 6 0 5 -0.1 0.1"), ("sq2 5.3 origin 0.1 0.2 0", "prism 0 6 0 5 -0.1 0.1 1.0 0 0")],
 )
 def test_two_dimensions(lattice, region, model, lammps):
     ours = f"pair_style metatomic {model}\npair_coeff * * Ar"
