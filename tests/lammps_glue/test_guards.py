@@ -74,6 +74,7 @@ REFUSED = {
     "no number": ("good.pt scale big", "* * O Si", "expected a number after `scale`"),
     "threshold": ("good.pt uncertainty_threshold -1", "* * O Si", "expected `uncertainty_threshold` to be positive"),
     "device": ("good.pt device gpu", "* * O Si", "expected a device that the model supports, cpu, got 'gpu'"),
+    "device with an index": ("good.pt device cpu:7", "* * O Si", "which has one cpu, got 'cpu:7'"),
     "absent device": ("gpu.pt device cuda", "* * O Si", "expected a device of this machine and of the model, cpu"),
     "directory": ("good.pt extensions nowhere", "* * O Si", "expected `extensions` to be a directory, got 'nowhere'"),
     "direct forces": ("good.pt non_conservative on", "* * O Si", "expected a model with non-conservative forces"),
@@ -234,6 +235,22 @@ def test_bonded_pairs_that_would_be_dropped_are_refused(models, lammps):
     assert lammps(molecule(models, "special_bonds lj/coul 1e-9 0.3 1")).thermo()["PotEng"][0] == pytest.approx(full)
 
 
+def test_excluded_molecules_are_refused(models, lammps):
+    text = f"""units metal
+atom_style bond
+region box block 0 9 0 9 0 9
+create_box 2 box
+create_atoms 1 random 6 4242 box overlap 2.0 maxtry 100
+mass * 16.0
+set group all mol 1
+pair_style metatomic {models}/good.pt
+pair_coeff * * O Si
+neigh_modify exclude molecule/intra all
+run 0
+"""
+    refused(lammps, text, 1, "`neigh_modify exclude` of atoms of the model")
+
+
 TEMPLATE = """three atoms
 
 3 atoms
@@ -290,7 +307,7 @@ run 0
     refused(lammps, text, 1, "use `special_bonds lj/coul 1 1 1`")
 
 
-@pytest.mark.parametrize("how", ["raise", "nan"])
+@pytest.mark.parametrize("how", ["raise", "nan", "gradient"])
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_failure_on_one_rank_stops_all(how, ranks, model_folder, lammps):
     """The atoms come close in one corner of the box, while the others have nothing to complain about."""
@@ -316,6 +333,9 @@ run 200
     run = refused(lammps, text, ranks, "")
     if how == "raise":
         assert "expected atoms further apart, got close ones" in run.error
+    elif how == "gradient":
+        # of whichever atom of the pair comes first
+        assert re.search(r"finite forces from the model, got nan or infinity for atom [34] \(\w+\) at step", run.error)
     else:
         # on the rank of a neighbor it is the force on the ghost
         assert re.search(r"finite (energies|forces) from the model, got nan or infinity for atom 3 \(O\) at", run.error)

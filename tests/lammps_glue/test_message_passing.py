@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from lammps_models import Layers, NearMessages, Triangles, export
+from lammps_models import CountAtoms, Layers, NearMessages, Triangles, export
 from lammps_tools import FCC, FORMAT, boxes, close, crystal
 
 from metatomic_ase import MetatomicCalculator
@@ -11,14 +11,14 @@ SHAPES = boxes(FCC, 4.4, (3, 3, 3), n_types=2, shake=0.3)
 RANKS = [1, 2, 3, 4, 8]
 
 
-def evaluate(lammps, tmp_path, box, model, ranks, before="", after=""):
+def evaluate(lammps, tmp_path, box, model, ranks, before="", after="", keywords=""):
     box.write(tmp_path / "data.lammps", [16.0, 28.0])
     text = f"""units metal
 boundary {box.boundary}
 {before}
 read_data data.lammps
 {after}
-pair_style metatomic {model}
+pair_style metatomic {model} {keywords}
 pair_coeff * * O Si
 compute virial all pressure NULL virial
 thermo_style custom step pe {" ".join(f"c_virial[{k}]" for k in range(1, 7))}
@@ -91,6 +91,25 @@ def test_two_layers_with_other_decompositions(two_layers, lammps, tmp_path):
         found = evaluate(lammps, tmp_path, box, model, 4, before, after)
         np.testing.assert_allclose(found[0], energy, rtol=1e-9)
         close(found[1], forces, 1e-9)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_checks_find_nothing_wrong_with_ghosts(ranks, two_layers, lammps, tmp_path):
+    """The checks compare each vector with positions, shifts and cell, and look for pairs that occur twice."""
+    for shape, kind in (("triclinic", "full"), ("small", "half"), ("slab", "full")):
+        energy, forces, _ = from_ase(SHAPES[shape], two_layers[kind])
+        model = two_layers[kind]
+        found = evaluate(lammps, tmp_path, SHAPES[shape], model, ranks, keywords="check_consistency on")
+        np.testing.assert_allclose(found[0], energy, rtol=1e-9)
+        close(found[1], forces, 1e-9)
+
+
+def test_one_rank_gives_the_model_each_atom_once(model_folder, lammps, tmp_path):
+    """Not its images, of which there are many in a small box."""
+    model = export(CountAtoms(), model_folder / "count.pt")
+    for shape in ("small", "triclinic"):
+        n_atoms = len(SHAPES[shape].types)
+        assert evaluate(lammps, tmp_path, SHAPES[shape], model, 1)[0] == n_atoms**2
 
 
 def test_range_that_is_too_short_would_be_seen(model_folder, lammps, tmp_path):

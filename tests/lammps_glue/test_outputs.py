@@ -142,6 +142,13 @@ def test_variant_and_scale(ranks, many, run):
     close(scaled.dump("forces"), np.column_stack([plain.dump("forces")[:, 0], -2.5 * atoms.get_forces()]), 1e-9)
 
 
+def test_variant_of_one_output(many, run):
+    energy = calculator(many).get_potential_energy()
+    for keywords, shift in (("variant/energy shifted", 1.0), ("variant shifted variant/energy off", 0.0)):
+        expected = energy + shift * len(BOX.types)
+        np.testing.assert_allclose(run(many, keywords).thermo()["PotEng"][0], expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_direct_forces_are_used(ranks, many, run):
     forces = calculator(many).get_forces()

@@ -97,7 +97,11 @@ static std::string pick_device(const std::vector<std::string> &supported, const 
   if (std::find(available.begin(), available.end(), kind) == available.end())
     throw std::runtime_error("expected a device of this machine and of the model, " + join(available) + ", got '" +
                              wanted + "'");
-  if (kind != "cuda" && kind != "hip") return kind;
+  if (kind != "cuda" && kind != "hip") {
+    if (wanted != kind && wanted != kind + ":0" && !wanted.empty())
+      throw std::runtime_error("expected a device of this machine, which has one " + kind + ", got '" + wanted + "'");
+    return kind;
+  }
   if (wanted.find(':') == std::string::npos)
     return "cuda:" + std::to_string(rank_on_node % static_cast<int>(torch::cuda::device_count()));
   std::string name = "cuda" + wanted.substr(wanted.find(':'));
