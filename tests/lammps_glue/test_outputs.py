@@ -165,6 +165,15 @@ def test_direct_stress_is_used(many, run):
         np.testing.assert_allclose(both[name], direct[name], rtol=1e-12)
 
 
+def test_uncertainties_without_a_default_variant_stop_only_who_asks_for_them(model_folder, run):
+    outputs = {"energy": MANY["energy"], **{f"energy_uncertainty/{name}": MANY["energy_uncertainty"] for name in "ab"}}
+    model = export(Layers(1, True), model_folder / "variants.pt", outputs)
+    run(model)
+    stopped = run(model, "uncertainty_threshold 0.2", ok=False)
+    assert "expected a variant for 'energy_uncertainty', which has no default, got none" in stopped.output
+    run(model, "uncertainty_threshold 1e9 variant/uncertainty a")
+
+
 def test_uncertain_atoms_are_reported(many, run):
     energies = calculator(many).get_potential_energies()
     worst = int(np.argmax(energies))

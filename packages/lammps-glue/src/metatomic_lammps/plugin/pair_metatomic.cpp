@@ -127,11 +127,15 @@ void PairMetatomic::choose_outputs()
   if (d.options.direct_stress && (d.stress = pick("non_conservative_stress")).empty())
     throw std::runtime_error("expected a model with non-conservative stress for `non_conservative`, got one without; "
                              "use `non_conservative forces`");
-  d.threshold = std::isnan(d.options.uncertainty_threshold) ? d.units.threshold : d.options.uncertainty_threshold;
-  if (std::isfinite(d.threshold)) {
-    d.uncertainty = pick("energy_uncertainty");
-    if (!d.uncertainty.empty() && offered.at(d.uncertainty) != "atom") d.uncertainty.clear();
+  const bool by_default = std::isnan(d.options.uncertainty_threshold);
+  d.threshold = by_default ? d.units.threshold : d.options.uncertainty_threshold;
+  try {
+    if (std::isfinite(d.threshold)) d.uncertainty = pick("energy_uncertainty");
+  } catch (const std::exception &) {
+    // several variants, and none is the default one: only who asks for warnings has to choose
+    if (!by_default) throw;
   }
+  if (!d.uncertainty.empty() && offered.at(d.uncertainty) != "atom") d.uncertainty.clear();
   for (const auto &wanted : d.options.outputs) {
     std::string name = pick(wanted);
     if (name.empty()) throw std::runtime_error(unknown_output(wanted));
