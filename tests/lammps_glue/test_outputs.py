@@ -6,6 +6,7 @@ from lammps_models import MANY, TYPES, Layers, ManyOutputs, export
 from lammps_tools import FCC, FORMAT, boxes, close
 
 from metatomic_ase import MetatomicCalculator
+from metatomic_core import ModelOutput
 
 BOX = boxes(FCC, 4.4, (3, 3, 3), n_types=2, shake=0.3)["triclinic"]
 
@@ -166,7 +167,8 @@ def test_direct_stress_is_used(many, run):
 
 
 def test_uncertainties_without_a_default_variant_stop_only_who_asks_for_them(model_folder, run):
-    outputs = {"energy": MANY["energy"], **{f"energy_uncertainty/{name}": MANY["energy_uncertainty"] for name in "ab"}}
+    described = ModelOutput(unit="eV", sample_kind="atom", description="one of two")
+    outputs = {"energy": MANY["energy"], "energy_uncertainty/a": described, "energy_uncertainty/b": described}
     model = export(Layers(1, True), model_folder / "variants.pt", outputs)
     run(model)
     stopped = run(model, "uncertainty_threshold 0.2", ok=False)
