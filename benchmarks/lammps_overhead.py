@@ -77,8 +77,13 @@ class SmallNetwork(torch.nn.Module):
         radial = torch.exp(-4.0 * (r - self.centers).square()) * (1.0 - r / self.cutoff).square()
         features = torch.zeros(len(system), radial.size(1), dtype=r.dtype, device=r.device)
         features = features.index_add(0, first, radial)
+        # no network for ghosts, which only lend their positions
+        atoms = torch.arange(len(system), device=r.device)
+        if selected_atoms is not None:
+            atoms = selected_atoms.values[:, 1].to(torch.int64)
         # small, so that the atoms stay where they are
-        energies = 1e-3 * self.network(features).squeeze(1)
+        values = 1e-3 * self.network(features.index_select(0, atoms)).squeeze(1)
+        energies = torch.zeros(len(system), dtype=r.dtype, device=r.device).index_add(0, atoms, values)
         return {"energy": energy_map([(energies, [])], systems, outputs["energy"], selected_atoms)}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
