@@ -1,4 +1,7 @@
-"""Time of an i-PI step: our client, single and in batches, against i-PI's own driver with its PES for ASE.
+"""Time of an i-PI step: our client, single and in batches, against i-PI's own driver with two of its PES.
+
+One calls our ASE calculator, the other is for files of metatomic-torch, to which the model is converted where that
+is installed.
 
 Real i-PI processes, argon (Lennard-Jones, or a small network), constant energy; median over steps of the wall-clock
 time of a step, the smallest of some runs, and what the client spends outside of the model for each request of one
@@ -9,11 +12,13 @@ structure: by itself, on neighbor lists, and on messages.  Run on an idle machin
 
 import argparse
 import itertools
+import math
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -22,6 +27,7 @@ from ase.build import bulk
 from metatensor.torch import Labels, TensorMap
 
 from metatomic_core import AtomisticModel, ModelMetadata, ModelOutput, NeighborListOptions, System
+from metatomic_core.foreign.exported import convert
 from metatomic_core.potentials import lennard_jones
 from metatomic_core.potentials._common import energy_map, joined_pairs
 from metatomic_ipi.input_xml import xyz_text
@@ -110,8 +116,15 @@ def network():
 MODELS = {"lj": lennard_jones, "network": network}
 
 
+# options of i-PI's own driver: its PES for ASE with our calculator, and its PES for files of metatomic-torch
+STOCK = {
+    "ase": ["-m", "custom", "-P", "pes_ase.py", "-o", "template=template.xyz"],
+    "metatomic": ["-m", "metatomic", "-o", "template=template.xyz,model=../reference.pt"],
+}
+
+
 def seconds_per_step(folder, atoms, beads, steps, batch, stock):
-    """Run once; give the median of a step, and the log of the client."""
+    """Run once, with our client or a stock one; give the median of a step, and the log of the client."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "init.xyz").write_text(xyz_text(atoms))
@@ -126,10 +139,7 @@ def seconds_per_step(folder, atoms, beads, steps, batch, stock):
             if server.poll() is not None:
                 raise RuntimeError("i-PI does not start")
         program = shutil.which("i-pi-py_driver", path=str(Path(sys.executable).parent)) or "i-pi-py_driver"
-        client = [
-            sys.executable, program, "-m", "custom", "-P", "pes_ase.py", "-u", "-a", "bench", "-S", prefix,
-            "-o", "template=template.xyz",
-        ]  # fmt: skip
+        client = [sys.executable, program, "-u", "-a", "bench", "-S", prefix, *STOCK[stock]]
     try:
         done = subprocess.run(client, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
         server.wait(60)
@@ -157,20 +167,25 @@ def main():
     parser.add_argument("--evaluations", type=int, default=600, help="structures to evaluate in each run")
     parser.add_argument("--repeats", type=int, default=3, help="runs, of which the fastest counts")
     arguments = parser.parse_args()
-    columns = ("model", "atoms", "beads", "single/ms", "batch/ms", "ASE PES/ms", "outside model/ms")
-    print("{:8}{:>6}{:>6}{:>11}{:>11}{:>11}{:>25}".format(*columns))
+    bundled = find_spec("metatomic") is not None
+    columns = ("model", "atoms", "beads", "single/ms", "batch/ms", "ASE PES/ms", "bundled/ms", "outside model/ms")
+    print("{:8}{:>6}{:>6}{:>11}{:>11}{:>11}{:>11}{:>25}".format(*columns))
     with tempfile.TemporaryDirectory(prefix="mtt-") as name:
         folder, model = Path(name) / "run", Path(name) / "argon.pt"
         for kind in arguments.models:
             MODELS[kind]().save(str(model))
+            if bundled:
+                (Path(name) / "reference.pt").unlink(missing_ok=True)
+                convert(model, Path(name) / "reference.pt")
             for n, beads in itertools.product(arguments.atoms, arguments.beads):
                 atoms = bulk("Ar", "fcc", a=5.3, cubic=True) * ATOMS[n]
                 atoms.rattle(0.05, seed=1)
                 run = (arguments.repeats, folder, atoms, beads, max(20, arguments.evaluations // beads))
-                single, log = fastest(*run, 1, False)
-                batch = single if beads == 1 else fastest(*run, beads, False)[0]
-                stock, _ = fastest(*run, 1, True)
-                times = "".join(f"{1e3 * seconds:11.2f}" for seconds in (single, batch, stock))
+                single, log = fastest(*run, 1, None)
+                batch = single if beads == 1 else fastest(*run, beads, None)[0]
+                with_ase, _ = fastest(*run, 1, "ase")
+                with_bundled = fastest(*run, 1, "metatomic")[0] if bundled else math.nan
+                times = "".join(f"{1e3 * seconds:11.2f}" for seconds in (single, batch, with_ase, with_bundled))
                 print(f"{kind:8}{n:6}{beads:6}{times}{outside_model(log):>25}", flush=True)
 
 
