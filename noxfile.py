@@ -139,9 +139,10 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation; warnings are errors."""
-    install_packages(session, ["core", "ase-calc", "ipi-driver"], "sphinx", "furo")
-    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
+    """Build the documentation, with warnings as errors, and check what is in the pages."""
+    install_packages(session, PACKAGES, "sphinx", "furo", "pytest")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build/html")
+    session.run("pytest", "tests/docs/test_built.py", *session.posargs)
 
 
 @nox.session

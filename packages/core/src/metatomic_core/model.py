@@ -301,8 +301,13 @@ class AtomisticModel(ModelQueries):
 
         Parameters
         ----------
-        structures, neighbors, inputs
-            See `metatomic_core._graph_entry.connected_systems`.
+        structures
+            For each structure: "types" (n_atoms,) int32, "positions" (n_atoms, 3), "cell" (3, 3), "pbc" (3,) bool, in
+            the units and the floating point type of the model.
+        neighbors
+            For each structure the neighbor lists, in the order of the requests.
+        inputs
+            For each structure the requested inputs, in the units of the model.
         selected_atoms
             As for the module.
         outputs
