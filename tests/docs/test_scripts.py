@@ -22,8 +22,8 @@ EXAMPLES = {
     "demo.py": "python {examples}/demo.py --quick --output out",
     "in.argon": "metatomic export lj -o argon.pt && metatomic lammps -in {examples}/in.argon",
     "in.eam": f"metatomic export eam -o copper.pt --file {POTENTIALS}/Cu_u3.eam"
-    f" && metatomic lammps -in {{examples}}/in.eam {SMALL}",
-    "in.lj-argon": f"metatomic export lj -o argon.pt && metatomic lammps -in {{examples}}/in.lj-argon {SMALL}",
+    f" && metatomic lammps -in {{examples}}/in.eam -- {SMALL}",
+    "in.lj-argon": f"metatomic export lj -o argon.pt && metatomic lammps -in {{examples}}/in.lj-argon -- {SMALL}",
 }
 SECONDS = 400
 
