@@ -69,7 +69,7 @@ def test_silicon_elastic_constants():
 
 
 def reference_energies(structure, entries, cutoff, thirds):
-    """Sum over pairs and triplets one by one; energies shared by two atoms, and by three or given to the central one."""
+    """Sum over pairs and triplets one by one; energies of triplets to three atoms or the central one."""
     nl = vesin.NeighborList(cutoff=cutoff, full_list=True)
     box = structure.cell if structure.pbc.all() else np.zeros((3, 3))
     i, j, vectors = nl.compute(structure.positions, box, bool(structure.pbc.all()), quantities="ijD")

@@ -1,7 +1,6 @@
 """Our style against LAMMPS' own styles in the same process: energies, forces, pressure, per-atom values, MD."""
 
 import dataclasses
-
 from pathlib import Path
 
 import numpy as np
