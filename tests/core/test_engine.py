@@ -12,6 +12,7 @@ from models import Direct, NoLists, TwoLists, WithInputs, per_atom_map, structur
 
 from metatomic_core import ModelEvaluationOptions, ModelOutput, System
 from metatomic_core.engine import RESULTS, Engine, Structure
+from metatomic_core.structures import structure_tensors
 
 STRUCTURES = structures()
 ENERGY = ModelOutput(unit="eV", sample_kind="atom")
@@ -294,6 +295,19 @@ def test_inputs_are_found_under_either_spelling():
     assert result.energy[0] == pytest.approx(expected, rel=1e-13)
     with pytest.raises(ValueError, match="expected the input 'masses', which the model requests, got"):
         engine.evaluate([STRUCTURES["molecule"]])
+
+
+@pytest.mark.parametrize("name", ["position", "positions", "cell"])
+def test_inputs_do_not_take_the_place_of_the_geometry(name):
+    module = NoLists()
+    module.requested_inputs = lambda: {name: ModelOutput(unit="angstrom", sample_kind="atom")}
+    with pytest.raises(ValueError, match=f"'{name}'"):
+        wrap(module)
+    # and where a file of before requests one
+    structure = dataclasses.replace(STRUCTURES["molecule"], inputs={name: np.zeros((4, 3))})
+    if name != "position":
+        with pytest.raises(ValueError, match="expected inputs of the model other than the geometry, got"):
+            structure_tensors(structure, 0, [name], "cpu")
 
 
 def test_run_gives_labels_in_the_units_of_the_engine(model):

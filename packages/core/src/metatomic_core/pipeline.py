@@ -158,6 +158,9 @@ def attach_inputs(
         Table of units, and factors that are known already.
     """
     for name, output in requested.items():
+        # the values of such an input and the geometry would be one and the same
+        if name in ["types", "positions", "cell", "pbc"]:
+            raise ValueError(f"expected inputs other than the geometry, got '{name}'")
         factor = 1.0
         unit = named_unit(name, units)
         if unit is not None:

@@ -104,6 +104,9 @@ def structure_tensors(structure: Structure, index: int, inputs: Iterable[str], d
         "pbc": _tensor("pbc", structure.pbc, np.bool_, (3,), index),
     }
     for name in inputs:
+        # in files of the first releases; it would take the place of the geometry
+        if name in tensors:
+            raise ValueError(f"expected inputs of the model other than the geometry, got '{name}'; save it again")
         tensors[name] = torch.as_tensor(np.asarray(_input(structure, name), dtype=np.float64))
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
