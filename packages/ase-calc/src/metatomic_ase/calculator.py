@@ -232,6 +232,12 @@ class MetatomicCalculator(Calculator):
             changes = [k for k, values in inputs.items() if k not in last or not np.array_equal(values, last[k])]
         return changes
 
+    def get_property(self, name: str, atoms: Optional[ase.Atoms] = None, allow_calculation: bool = True) -> Any:
+        """Give a property of atoms, computed or kept; from several threads, each gets that of its own atoms."""
+        # looking for changes, computing and reading the results are one step
+        with self._engine.lock:
+            return super().get_property(name, atoms, allow_calculation)
+
     def calculate(
         self,
         atoms: Optional[ase.Atoms] = None,
@@ -252,6 +258,10 @@ class MetatomicCalculator(Calculator):
             atoms = self.atoms
         if atoms is None:
             raise ValueError("expected `atoms` to calculate, got None")
+        with self._engine.lock:
+            self._calculate(atoms, properties, system_changes)
+
+    def _calculate(self, atoms: ase.Atoms, properties: List[str], system_changes: List[str]) -> None:
         wanted = self._wanted(atoms, properties)
         super().calculate(atoms, properties, system_changes)
         self.results = {}  # nothing of the last structure may be left if this one fails
