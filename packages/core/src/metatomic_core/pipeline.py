@@ -302,7 +302,7 @@ def collect_results(
         direct = ordered_by_label(returned[source], kind, n_atoms, source, partial, 0.0).detach()
         direct = direct.squeeze(-1).to(torch.float64)
         if result == "virial":
-            direct = -direct * volumes(structures).reshape(-1, 1, 1)
+            direct = -direct * volumes(structures, "virial").reshape(-1, 1, 1)
         results[result] = direct
     for name, kind in outputs.items():
         # an output "energy" beside the result "energy" is in the other dictionary only
