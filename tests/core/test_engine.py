@@ -167,6 +167,18 @@ def test_results_of_two_variants_are_not_mixed():
         engine_of(wrap(Direct(), outputs), variants={"energy": "a"}, non_conservative="forces")
 
 
+def test_threshold_wants_one_uncertainty():
+    outputs = {"energy": ENERGY, "energy_uncertainty/a": DESCRIBED, "energy_uncertainty/b": DESCRIBED}
+    model = wrap(Direct(), outputs)
+    with pytest.raises(ValueError, match="expected a variant for 'energy_uncertainty', which has no default, got none"):
+        engine_of(model, uncertainty_threshold=0.1)
+    chosen = engine_of(model, uncertainty_threshold=0.1, variants={"energy_uncertainty": "b"})
+    assert chosen.watched == "energy_uncertainty/b"
+    assert engine_of(model).watched is None
+    # the uncertainty of another variant than that of the energy is not watched
+    assert variant_engine(variants={"energy": "a"}, uncertainty_threshold=0.1).watched is None
+
+
 def test_unknown_variants_are_refused():
     with pytest.raises(ValueError, match=r"got 'b'; it has .*'a' \(another one\)"):
         variant_engine(variants={"energy": "b"})
@@ -285,6 +297,27 @@ def test_arrays_of_any_kind_are_taken(model):
         array.flags.writeable = False
     results = ["energy", "forces", "stress"]
     assert_same(engine_of(model).evaluate([other], results), engine_of(model).evaluate([s], results), 0.0)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_types_beyond_32_bits_are_refused(dtype, model):
+    structure = STRUCTURES["molecule"]
+    wrapped = dataclasses.replace(structure, types=structure.types.astype(dtype) + dtype(2**32))
+    with pytest.raises(ValueError, match="expected `types` of structure 0 to fit in 32-bit integers, got values from"):
+        engine_of(model).evaluate([wrapped])
+
+
+def test_neighbor_lists_of_long_ago_are_dropped(model, monkeypatch):
+    monkeypatch.setattr("metatomic_core._neighbor_slots._KEPT_CALLS", 10)
+    engine = engine_of(model)
+    structure = STRUCTURES["triclinic"]
+    expected = engine.evaluate([structure] * 20, ["forces"])
+    for step in range(20):
+        # beads that come one at a time keep theirs
+        engine.evaluate([structure], slots=[100 + step % 8])
+    kept = engine._neighbors
+    assert sorted(kept._lists) == sorted(kept._checked_cells) == sorted(kept._last_used) == list(range(100, 108))
+    assert_same(engine.evaluate([structure] * 20, ["forces"]), expected, 0.0)
 
 
 def test_inputs_are_found_under_either_spelling():

@@ -78,7 +78,8 @@ class Engine:
     neighbor_skin
         Skin of the neighbor lists, in ``length_unit``.
     uncertainty_threshold
-        Warn about atoms whose energy uncertainty is above this value, in ``energy_unit``; None for never.
+        Warn about atoms whose energy uncertainty is above this value, in ``energy_unit``; None for never.  See
+        `watch_uncertainty`.
     check_finite
         Refuse results that are not finite; without it they are given as they are.
 
@@ -89,6 +90,8 @@ class Engine:
     ----------
     lock
         What the methods wait for, for adapters that keep results of their own; a thread may take it twice.
+    watched
+        Name of the uncertainty that is watched; None if none is.
     seconds
         Wall-clock time spent so far in ``evaluate``, on "neighbors" and in the "model".
 
@@ -133,13 +136,13 @@ class Engine:
         self.energy_unit = energy_unit
         self.check_consistency = check_consistency
         self.check_finite = check_finite
+        self.watched: Optional[str] = None
         self.seconds = {"neighbors": 0.0, "model": 0.0}
         self._variants = checked_variants(variants, self.capabilities.outputs)
         self._direct = NON_CONSERVATIVE[non_conservative]
         self._neighbors = NeighborSlots(self._pair_requests(), neighbor_skin)
         self._known_requests: Dict[Tuple[str, ...], Dict[str, str]] = {}
-        self._uncertainty_threshold = uncertainty_threshold
-        self._uncertainty = self._uncertainty_output()
+        self.watch_uncertainty(uncertainty_threshold)
         for result in self._direct:
             self.source(result)
 
@@ -154,12 +157,29 @@ class Engine:
             for options in self.model.requested_neighbor_lists()
         ]
 
-    def _uncertainty_output(self) -> Optional[str]:
-        """Give the name of the uncertainty to watch, if the model has one for each atom."""
-        if self._uncertainty_threshold is None or not self.offers("energy_uncertainty"):
-            return None
+    def watch_uncertainty(self, threshold: Optional[float]) -> None:
+        """Warn from now on about atoms with an uncertain energy, if the model has an uncertainty for each atom.
+
+        Parameters
+        ----------
+        threshold
+            Uncertainty above which to warn, in ``energy_unit``; None for never.
+
+        Raises
+        ------
+        ValueError
+            If the model has several uncertainties, and neither ``variants`` nor a default says which one.
+        """
+        self._uncertainty_threshold = threshold
+        self.watched = None
+        outputs = self.capabilities.outputs
+        if threshold is None or "energy_uncertainty" not in {base_quantity(name) for name in outputs}:
+            return
+        # a variant of the energy may have none; it is not mixed with that of another one
+        if self._variants.get("energy_uncertainty") is not None and not self.offers("energy_uncertainty"):
+            return
         name = self.output("energy_uncertainty")
-        return name if self.capabilities.outputs[name].sample_kind == "atom" else None
+        self.watched = name if outputs[name].sample_kind == "atom" else None
 
     def offers(self, name: str) -> bool:
         """Tell whether the model has an output of this name, in the variant that was chosen."""
@@ -265,13 +285,13 @@ class Engine:
         """
         request = self._request(tuple(results))
         wanted = dict(outputs or {})
-        if self._uncertainty is not None:
-            if self._uncertainty in wanted:
+        if self.watched is not None:
+            if self.watched in wanted:
                 raise ValueError(
-                    f"expected other `outputs` than '{self._uncertainty}', which the engine watches, got it as well; "
+                    f"expected other `outputs` than '{self.watched}', which the engine watches, got it as well; "
                     "set `uncertainty_threshold` to None"
                 )
-            wanted[self._uncertainty] = "atom"
+            wanted[self.watched] = "atom"
         tensors = self._tensors(structures)
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
         # the units of the engine come last: an input or output may be called "energy" as well
@@ -293,8 +313,8 @@ class Engine:
             check_finite(evaluation, request, structures)
             if selected is None:
                 check_finite_outputs(evaluation)
-        if self._uncertainty is not None and self._uncertainty_threshold is not None:
-            warn_uncertain(evaluation.outputs[self._uncertainty], self._uncertainty_threshold, self.energy_unit)
+        if self.watched is not None and self._uncertainty_threshold is not None:
+            warn_uncertain(evaluation.outputs[self.watched], self._uncertainty_threshold, self.energy_unit)
         return evaluation
 
     def _call_model(

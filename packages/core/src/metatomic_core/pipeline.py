@@ -115,7 +115,10 @@ def build_systems(
     systems: List[System] = []
     for i in range(len(structures)):
         structure = structures[i]
-        types = _per_structure(structure, "types", i).to(torch.int32)
+        given = _per_structure(structure, "types", i)
+        types = given.to(torch.int32)
+        if given.dtype == torch.int64 and not torch.equal(types.to(torch.int64), given):
+            raise ValueError(f"expected `types` of structure {i} to fit in 32-bit integers, got larger values")
         pbc = _per_structure(structure, "pbc", i).to(torch.bool)
         positions = _per_structure(structure, "positions", i).detach()
         cell = _per_structure(structure, "cell", i).detach()
