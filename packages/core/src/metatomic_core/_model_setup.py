@@ -50,6 +50,9 @@ def check_model_capabilities(
 def _check_inputs(inputs: Dict[str, ModelOutput]) -> None:
     for name, output in inputs.items():
         check_quantity_name(name, "input")
+        # types, cell and pbc are no quantities; `System` refuses all of them as data
+        if canonical_name(name) == "position":
+            raise ValueError(f"expected inputs other than the geometry, which every model gets, got '{name}'")
         other = other_spelling(name)
         if other in inputs:
             raise ValueError(f"expected one spelling of the input '{canonical_name(name)}', got '{name}' and '{other}'")

@@ -80,7 +80,7 @@ def _last_message(text: str) -> tuple[Type[Exception], str]:
 
 @contextlib.contextmanager
 def unoptimized() -> Iterator[None]:
-    """Run scripted code without the profiling passes of its first calls, restoring the setting of the process.
+    """Run scripted code without the profiling passes of its first calls, restoring the setting of the thread.
 
     Profiling and specialisation cost tenths of a second whenever the number of pairs changes, and a model that is
     dominated by large tensor operations gains nothing from them.

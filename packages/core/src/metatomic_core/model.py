@@ -203,8 +203,8 @@ class AtomisticModel(ModelQueries):
         ----------
         structures
             For each structure: "types" (n_atoms,) integers; "positions" (n_atoms, 3); "cell" (3, 3), vectors as rows;
-            "pbc" (3,) bool; and each requested input under its name.  On the device of the model, in any floating
-            point type, in the units of the engine.
+            "pbc" (3,) bool; and each requested input under its name, which is none of these.  On the device of the
+            model, in any floating point type, in the units of the engine.
         pairs
             For each structure and each neighbor list of `requested_neighbor_lists`: shape (n_pairs, 5), integers:
             first atom, second atom, and the cell shifts of the second one along the three cell vectors.
