@@ -321,7 +321,7 @@ def test_defect_compilation_error_keeps_its_reason_also_the_second_time(tmp_path
     """It was the signature alone, and then "Can't redefine method" until Python was started again."""
     energy = {"energy": ModelOutput(unit="eV", sample_kind="system")}
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="for argument 'p' but instead found type 'int' .File .*test_io.py"):
+        with pytest.raises(RuntimeError, match=r"for argument 'p' but instead found type 'int' .File .*test_io.py"):
             wrap(Dropout(1), energy).save(tmp_path / "model.pt")
     wrap(NoLists()).save(tmp_path / "other.pt")
     wrap(Dropout(0.5), energy).save(tmp_path / "model.pt")
