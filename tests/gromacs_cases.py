@@ -45,7 +45,7 @@ def pair_inputs(structure, cutoff, reverse=False):
 
 
 def probe(n_atoms, pairs=False, number=1):
-    """Give what grompp tries a model with: ``n_atoms`` of one element on a line, and all pairs of them."""
+    """Give what grompp after release 2026 tries a model with: atoms of one element on a line, and all their pairs."""
     counts = torch.arange(1, n_atoms + 1, dtype=torch.float32)
     positions = 0.01 * counts.unsqueeze(1) * torch.tensor([1.0, 2.0, 3.0])
     numbers = torch.full((n_atoms,), number, dtype=torch.int32)
@@ -59,6 +59,13 @@ def probe(n_atoms, pairs=False, number=1):
 def first_probe():
     """Give what grompp of release 2025 tries a model with."""
     return [torch.zeros(1, 3), torch.ones(1, dtype=torch.int32), torch.eye(3), torch.ones(3, dtype=torch.bool)]
+
+
+def second_probe(pairs=False, number=1):
+    """Give what grompp of release 2026 tries a model with: two atoms at the origin."""
+    positions, numbers = torch.zeros(2, 3), torch.full((2,), number, dtype=torch.int32)
+    of_pairs = [torch.tensor([[0, 1]], dtype=torch.int32), torch.zeros(1, 3)] if pairs else []
+    return [positions, numbers, *of_pairs, torch.eye(3), torch.ones(3, dtype=torch.bool)]
 
 
 def assert_same(result, energy, forces):

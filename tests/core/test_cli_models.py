@@ -25,6 +25,7 @@ def test_elements_are_where_they_belong():
         (["lj", "--dtype", "float32", "--shift", "smooth"], [18], "float32"),
         (["lj", "--species", "Ne", "--sigma", "2.78", "--epsilon", "0.003", "--cutoff", "7"], [10], "float64"),
         (["sw"], [14], "float64"),
+        (["sw", "--energy-sharing", "thirds"], [14], "float64"),
         (["eam"], [29], "float64"),
         (["sw", "--species", "Ge", "--parameter", "epsilon=1.93", "--parameter", "sigma=2.181"], [32], "float64"),
     ],

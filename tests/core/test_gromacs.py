@@ -8,7 +8,7 @@ import models
 import numpy as np
 import pytest
 import torch
-from gromacs_cases import assert_same, first_probe, inputs, pair_inputs, probe, rounded
+from gromacs_cases import assert_same, first_probe, inputs, pair_inputs, probe, rounded, second_probe
 from metatensor.torch import Labels, TensorMap
 from potential_cases import NAMES, make_engine, structures
 
@@ -111,6 +111,8 @@ def wrong_calls(form):
         ),
         ([nan, numbers, box, pbc], "expected finite `atom-positions`"),
         ([positions[[0, 0, 1]], numbers[:3], box, pbc], "expected a finite energy"),
+        ([torch.full((2, 3), 0.1), numbers[:2], torch.eye(3), pbc], "expected a finite energy"),
+        ([torch.zeros(2, 3), numbers[:2], box, pbc], "expected a finite energy"),
         ([positions, numbers, pbc, box], "expected `box` of the shape (3, 3)"),
         ([positions, numbers, box, box], "expected `pbc` of the shape (3)"),
         ([positions, box, numbers, pbc], "expected `atom-positions` of the shape (3, 3)"),
@@ -121,6 +123,7 @@ def wrong_calls(form):
     pairs = [
         ([positions, numbers, *paired[2:3], paired[3] + 0.05, box, pbc], "expected `pair-shifts` to be sums of box"),
         ([*paired[:4]], "expected `pair-shifts` to be sums of box"),
+        ([*second_probe(True, 14)[:4], 2 * torch.eye(3), pbc], "expected a finite energy"),
         ([positions, numbers, paired[3], paired[2], box, pbc], "for `atom-pairs`"),
         ([positions, numbers, paired[2], paired[3][1:], box, pbc], "expected `pair-shifts` of the shape"),
     ]
@@ -134,6 +137,7 @@ def results(files, tmp_path_factory):
     for key, sizes in FILES.items():
         name, form = key
         asked = {"probes": [probe(n_atoms, form == "pairs") for n_atoms in sizes]}
+        asked["probes"] += [second_probe(form == "pairs", number) for number in (1, 14)]
         if name in CASES:
             asked["cases"] = calls_of(name, form, CASES[name])
         if name == "sw":
@@ -182,7 +186,12 @@ def test_optimizing_executor_of_gromacs_2025_gives_the_same(made, files, tmp_pat
 @pytest.mark.parametrize("key", [key for key in FILES if key[0] != "charge"])
 def test_grompp_can_try_the_model_whatever_species_it_knows(results, key):
     found = results[key]
-    assert not [result for result in found["probes"] + found.get("first probe", []) if isinstance(result, str)]
+    for result in found["probes"] + found.get("first probe", []):
+        assert not isinstance(result, str), result
+        energy, forces = result
+        assert energy == 0
+        assert forces.dim() == 2
+        assert not forces.any()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -1,6 +1,8 @@
 """``metatomic convert --to gromacs``: what it prints and writes, and what it refuses."""
 
+import importlib.util
 import json
+import shlex
 import warnings
 import zipfile
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import models
 import pytest
 import torch
-from command_line import fail, succeed
+from command_line import fail, process, succeed
 
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput, load_atomistic_model
 from metatomic_core.extensions import Extension, Library
@@ -167,3 +169,22 @@ def test_libraries_of_extensions_follow_those_that_they_need(monkeypatch):
     assert names == ["libmetatensor", "libmetatensor_torch", "libfirst", "libsecond"]
     with pytest.raises(ValueError, match="'libthird"):
         library_paths([Extension("libthird.so", "0")], None)
+
+
+def commands_of(page):
+    """Give the words of each ``metatomic`` command in the literal blocks of a page, without redirections."""
+    lines = (Path(__file__).parents[2] / "docs" / page).read_text().splitlines()
+    found = [line.strip() for line in lines if line.startswith("    metatomic ")]
+    return [shlex.split(line.partition(">>")[0])[1:] for line in found]
+
+
+@pytest.mark.parametrize(("page", "needs"), [("engines/gromacs.rst", "torch"), ("convert.rst", "metatomic")])
+def test_commands_of_the_page_run_in_order_in_one_folder(page, needs, tmp_path):
+    if importlib.util.find_spec(needs) is None:
+        pytest.skip("needs metatomic-torch")
+    commands = commands_of(page)
+    assert len(commands) == 3
+    for words in commands:
+        done = process(*words, cwd=tmp_path)
+        _, errors = done.communicate(timeout=120)
+        assert done.returncode == 0, (words, errors)

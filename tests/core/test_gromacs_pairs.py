@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from gromacs_cases import first_probe, inputs, pair_inputs, probe
+from gromacs_cases import first_probe, inputs, pair_inputs, probe, second_probe
 from models import TRICLINIC, structures
 from pair_cases import all_pairs, as_set
 
@@ -111,15 +111,29 @@ def test_shifts_of_another_box_are_refused():
 
 def test_probe_is_told_from_simulations():
     for n_atoms in (1, 2, 5000):
-        positions, _, box, _ = probe(n_atoms)
-        assert is_probe(positions, box)
-        assert is_probe(positions, None)
-        assert not is_probe(positions, 1.001 * box)
-        assert not is_probe(positions + 0.001, box)
-    positions, _, box, _ = first_probe()
-    assert is_probe(positions, box)
+        positions, numbers, box, _ = probe(n_atoms)
+        assert is_probe(positions, numbers, box)
+        assert is_probe(positions, numbers, None)
+        assert not is_probe(positions, numbers, 1.001 * box)
+        assert not is_probe(positions + 0.001, numbers, box)
+    positions, numbers, box, _ = first_probe()
+    assert is_probe(positions, numbers, box)
     for structure in STRUCTURES.values():
-        assert not is_probe(inputs(structure)[0], box)
+        assert not is_probe(*inputs(structure)[:2], box)
+
+
+def test_two_atoms_at_one_place_are_a_probe_in_one_form_only():
+    positions, numbers, pairs, shifts, box, _ = second_probe(pairs=True)
+    assert is_probe(positions, numbers, box)
+    assert is_probe(positions, numbers, box, pairs, shifts)
+    assert is_probe(positions, numbers, None, pairs, shifts)
+    assert not is_probe(positions, numbers, 1.001 * box)
+    assert not is_probe(positions + 1e-6, numbers, box)
+    assert not is_probe(positions, numbers + torch.tensor([0, 1]), box)
+    assert not is_probe(torch.zeros(3, 3), torch.ones(3), box)
+    assert not is_probe(positions, numbers, box, pairs, shifts + torch.tensor([1.0, 0.0, 0.0]))
+    assert not is_probe(positions, numbers, box, pairs.flip(1), shifts)
+    assert not is_probe(positions, numbers, box, pairs[:0], shifts[:0])
 
 
 def test_search_is_the_same_when_compiled():

@@ -54,8 +54,9 @@ class ChargesOfTwoLayers(torch.nn.Module):
     ("make", "expected"),
     [
         (lennard_jones, True),
-        # gives a third of the energy of three atoms to each, as LAMMPS does
-        (stillinger_weber, False),
+        (stillinger_weber, True),
+        # a third of the energy of three atoms to each, as LAMMPS does
+        (lambda: stillinger_weber(energy_sharing="thirds"), False),
         (lambda: model(Layers(1, True), CUTOFF), True),
         (lambda: model(Layers(1, False), CUTOFF), True),
         (lambda: model(Layers(2, True), 2 * CUTOFF), False),

@@ -41,6 +41,7 @@ POTENTIALS = {
     "lj-smooth": ([36, 18], 3.6, lambda folder, **options: make_lj_pair(folder, "smooth", **options)),
     "sw": ([14], 2.5, lambda folder, **options: stillinger_weber(**options)),
     "sw-two": ([7, 31], 2.3, make_sw),
+    "sw-thirds": ([7, 31], 2.3, lambda folder, **options: make_sw(folder, energy_sharing="thirds", **options)),
     "sutton-chen": ([29], 2.5, lambda folder, **options: embedded_atom(**options)),
     "eam-alloy": ([28, 13], 2.5, lambda folder, **options: embedded_atom(alloy_file(folder), **options)),
     "eam-fs": ([28, 13], 2.5, lambda folder, **options: embedded_atom(alloy_file(folder, True), **options)),
@@ -173,7 +174,7 @@ def test_requests_one_list_within_the_interaction_range(name, models):
     (options,) = models[name].requested_neighbor_lists()
     assert options.strict
     assert options.full_list == name.startswith("sw")
-    factor = 2 if name.startswith("sw") else 1
+    factor = 2 if name == "sw-thirds" else 1
     assert capabilities.interaction_range == factor * options.cutoff
     assert capabilities.outputs["energy"].sample_kind == "atom"
     assert models[name].metadata().references["architecture"] != []

@@ -39,6 +39,11 @@ def test_energy_of_two_atoms(shift, distance):
     assert pair_energy(model, distance) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
+def test_default_does_not_jump_at_the_cutoff():
+    # molecular dynamics conserves the energy only then: test_argon_example_conserves_energy, in LAMMPS
+    assert abs(pair_energy(lennard_jones("Ar", SIGMA, EPSILON, CUTOFF), CUTOFF - 1e-9)) < 1e-9 * EPSILON
+
+
 @pytest.mark.parametrize("shift", ["none", "energy", "smooth"])
 def test_energy_beyond_cutoff_is_zero(shift):
     assert pair_energy(lennard_jones("Ar", SIGMA, EPSILON, CUTOFF, shift=shift), 1.0001 * CUTOFF) == 0
@@ -47,7 +52,7 @@ def test_energy_beyond_cutoff_is_zero(shift):
 def test_argon_has_published_depth_at_published_distance():
     # epsilon / k_B = 119.8 K, sigma = 3.405 angstrom; k_B = 1.380649e-23 J/K, e = 1.602176634e-19 C
     expected = -119.8 * 1.380649e-23 / 1.602176634e-19
-    assert pair_energy(lennard_jones(), 2 ** (1 / 6) * 3.405) == pytest.approx(expected, rel=1e-9)
+    assert pair_energy(lennard_jones(shift="none"), 2 ** (1 / 6) * 3.405) == pytest.approx(expected, rel=1e-9)
     assert lennard_jones().interaction_range("angstrom") == pytest.approx(2.5 * 3.405, rel=1e-15)
 
 
@@ -56,7 +61,7 @@ def test_argon_has_published_depth_at_published_distance():
     [("lorentz-berthelot", 3.5, 0.6), ("geometric", np.sqrt(3.0 * 4.0), 0.6)],
 )
 def test_mixed_parameters(mixing, sigma, epsilon):
-    model = lennard_jones(["Kr", "Ar"], {"Ar": 3.0, "Kr": 4.0}, {36: 0.9, 18: 0.4}, 9.0, mixing=mixing)
+    model = lennard_jones(["Kr", "Ar"], {"Ar": 3.0, "Kr": 4.0}, {36: 0.9, 18: 0.4}, 9.0, shift="none", mixing=mixing)
     assert pair_energy(model, 3.7, (18, 18)) == pytest.approx(analytic(3.7, 3.0, 0.4), rel=1e-12)
     assert pair_energy(model, 3.7, (36, 36)) == pytest.approx(analytic(3.7, 4.0, 0.9), rel=1e-12)
     assert pair_energy(model, 3.7, (18, 36)) == pytest.approx(analytic(3.7, sigma, epsilon), rel=1e-12)
@@ -67,7 +72,7 @@ def test_parameters_of_a_pair_replace_mixed_ones():
     sigma = {"Ar": 3.0, "Kr": 4.0, ("Kr", "Ar"): 3.2}
     model = lennard_jones(["Ar", "Kr"], sigma, {"Ar": 0.4, "Kr": 0.9, ("Ar", "Kr"): 0.0}, 9.0)
     assert pair_energy(model, 3.7, (18, 36)) == 0
-    model = lennard_jones(["Ar", "Kr"], sigma, 0.5, 9.0)
+    model = lennard_jones(["Ar", "Kr"], sigma, 0.5, 9.0, shift="none")
     assert pair_energy(model, 3.7, (18, 36)) == pytest.approx(analytic(3.7, 3.2, 0.5), rel=1e-12)
 
 
@@ -107,7 +112,7 @@ def test_parameters_refused(arguments, message):
     [
         ({"shift": "smoth"}, "expected `shift` to be one of .*, got 'smoth'; did you mean 'smooth'"),
         ({"mixing": "geometrical"}, "expected `mixing` to be one of .*; did you mean 'geometric'"),
-        ({"onset": 5.0}, "expected no `onset` with shift 'none', got 5.0; use shift 'smooth'"),
+        ({"onset": 5.0}, "expected no `onset` with shift 'energy', got 5.0; use shift 'smooth'"),
         ({"onset": 9.0, "shift": "smooth"}, "expected `onset` to be below the cutoff, 8.5125, got 9"),
         ({"onset": 0.0, "shift": "smooth"}, "expected `onset` to be a finite number above 0, got 0"),
     ],

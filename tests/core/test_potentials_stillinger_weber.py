@@ -68,8 +68,8 @@ def test_silicon_elastic_constants():
     assert round(relaxed * EV_PER_CUBIC_ANGSTROM_IN_GPA, 1) == 56.4
 
 
-def reference_energies(structure, entries, cutoff):
-    """Sum over pairs and triplets one by one; energies shared by two and by three atoms."""
+def reference_energies(structure, entries, cutoff, thirds):
+    """Sum over pairs and triplets one by one; energies of triplets to three atoms or the central one."""
     nl = vesin.NeighborList(cutoff=cutoff, full_list=True)
     box = structure.cell if structure.pbc.all() else np.zeros((3, 3))
     i, j, vectors = nl.compute(structure.positions, box, bool(structure.pbc.all()), quantities="ijD")
@@ -90,8 +90,9 @@ def reference_energies(structure, entries, cutoff):
             e = entries[names[center], names[neighbors[m][0]], names[neighbors[n][0]]]
             cosine = neighbors[m][1] @ neighbors[n][1] / (neighbors[m][2] * neighbors[n][2])
             energy = e["lambda"] * e["epsilon"] * radial[m] * radial[n] * (cosine - e["costheta0"]) ** 2
-            for atom in (center, neighbors[m][0], neighbors[n][0]):
-                energies[atom] += energy / 3
+            owners = (center, neighbors[m][0], neighbors[n][0]) if thirds else (center,)
+            for atom in owners:
+                energies[atom] += energy / len(owners)
     return energies
 
 
@@ -102,15 +103,30 @@ def entries_of(text):
     return {tuple(row[:3]): dict(zip(names, row[3:].astype(float), strict=True)) for row in rows}
 
 
+@pytest.mark.parametrize("sharing", ["central", "thirds"])
 @pytest.mark.parametrize("structure", ["triclinic", "molecule", "small cell"])
-def test_energies_are_sums_over_pairs_and_triplets(structure, tmp_path):
-    model = stillinger_weber(silicon_file(tmp_path, SW_ENTRIES))
+def test_energies_are_sums_over_pairs_and_triplets(structure, sharing, tmp_path):
+    model = stillinger_weber(silicon_file(tmp_path, SW_ENTRIES), energy_sharing=sharing)
     case = structures([7, 31], 2.3)[structure]
     result = make_engine(model).evaluate([case], ["energy", "atomic_energies"])
-    expected = reference_energies(case, entries_of(SW_ENTRIES), 4.0)
+    expected = reference_energies(case, entries_of(SW_ENTRIES), 4.0, sharing == "thirds")
     assert_close(result.atomic_energies, expected, 1e-12)
     assert result.energy[0] == pytest.approx(expected.sum(), rel=1e-12)
     assert make_engine(model).evaluate([case]).energy[0] == pytest.approx(expected.sum(), rel=1e-12)
+
+
+def test_sharing_of_energy_changes_energies_of_atoms_only():
+    case = structures([14], 2.4)["triclinic"]
+    results = ["energy", "forces", "virial", "atomic_energies"]
+    central, thirds = (
+        make_engine(stillinger_weber(energy_sharing=sharing)).evaluate([case], results)
+        for sharing in ("central", "thirds")
+    )
+    for name in ("energy", "forces", "virial"):
+        assert_close(getattr(central, name), getattr(thirds, name), 1e-13)
+    assert np.abs(central.atomic_energies - thirds.atomic_energies).max() > 1e-3
+    with pytest.raises(ValueError, match="expected `energy_sharing` to be one of 'central', 'thirds', got 'third'"):
+        stillinger_weber(energy_sharing="third")
 
 
 def test_file_with_silicon_equals_default(tmp_path):
@@ -146,8 +162,8 @@ def test_tol_shortens_the_reach():
     # exp(sigma / (r - a sigma)) = tol where terms are left out, tol at most 0.01
     reach = SIGMA * 1.8 + SIGMA / np.log(0.01)
     for tol in (0.01, 0.5):
-        assert stillinger_weber({"tol": tol}).interaction_range("angstrom") == pytest.approx(2 * reach, rel=1e-14)
-    assert stillinger_weber({"tol": 1e-300}).interaction_range("angstrom") > 2 * reach
+        assert stillinger_weber({"tol": tol}).interaction_range("angstrom") == pytest.approx(reach, rel=1e-14)
+    assert stillinger_weber({"tol": 1e-300}).interaction_range("angstrom") > reach
 
 
 def test_pair_at_the_cutoff_gives_zero():

@@ -85,7 +85,7 @@ thermo_style custom step pe pxx pyy pzz pxy pxz pyz
 run 0
 """
         for pair in (
-            "pair_style lj/cut 8.5\npair_coeff 1 1 0.0104 3.4",
+            "pair_style lj/cut 8.5\npair_modify shift yes\npair_coeff 1 1 0.0104 3.4",
             f"pair_style metatomic {model} device cuda\npair_coeff * * Ar",
         )
     ]

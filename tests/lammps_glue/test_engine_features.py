@@ -22,7 +22,7 @@ BOX = boxes(FCC, 5.3, (3, 3, 3))["triclinic"]
 @pytest.fixture(scope="module")
 def model(model_folder):
     path = model_folder / "features.pt"
-    lennard_jones(["Ar", "Kr"], SIGMA, EPSILON, 7.0).save(path)
+    lennard_jones(["Ar", "Kr"], SIGMA, EPSILON, 7.0, shift="none").save(path)
     return path
 
 
@@ -263,7 +263,7 @@ run 0
 
 def test_clear_second_model_and_unload(model, lammps, model_folder, tmp_path):
     other = model_folder / "second.pt"
-    lennard_jones(["Ar"], SIGMA, 2 * EPSILON, 7.0).save(other)
+    lennard_jones(["Ar"], SIGMA, 2 * EPSILON, 7.0, shift="none").save(other)
     BOX.write(tmp_path / "data.lammps", [39.948])
     setup = f"units metal\nread_data data.lammps\n{FORMAT}"
     run = lammps(f"""{setup}
@@ -291,7 +291,10 @@ clear
 EXAMPLES = {
     # the file of LAMMPS has a mass of its own; ours takes the one of the element
     "in.eam": ("pair_style eam\npair_coeff 1 1 Cu_u3.eam\nmass 1 63.546", 1e-8),
-    "in.lj-argon": (f"pair_style lj/cut 8.5125\npair_coeff 1 1 {ARGON_EPSILON * KCAL_PER_MOL!r} 3.405", 1e-8),
+    "in.lj-argon": (
+        f"pair_style lj/cut 8.5125\npair_modify shift yes\npair_coeff 1 1 {ARGON_EPSILON * KCAL_PER_MOL!r} 3.405",
+        1e-8,
+    ),
 }
 
 
@@ -369,7 +372,8 @@ def test_two_dimensions(lattice, region, model, lammps):
 def test_types_that_change_between_lists(model_folder, lammps, tmp_path):
     """Monte Carlo of types at constant composition difference, in steps without a new neighbor list."""
     model = model_folder / "mixture.pt"
-    lennard_jones(["Ar", "Kr"], {"Ar": 2.5, "Kr": 2.6}, {"Ar": 0.01, "Kr": 0.03}, 3.9, mixing="geometric").save(model)
+    sigma, epsilon = {"Ar": 2.5, "Kr": 2.6}, {"Ar": 0.01, "Kr": 0.03}
+    lennard_jones(["Ar", "Kr"], sigma, epsilon, 3.9, shift="none", mixing="geometric").save(model)
     boxes(FCC, 4.0, (4, 4, 4), n_types=2)["orthogonal"].write(tmp_path / "data.lammps", [39.948, 83.798])
     pairs = (
         "pair_style lj/cut 3.9\npair_coeff 1 1 0.01 2.5\npair_coeff 2 2 0.03 2.6",

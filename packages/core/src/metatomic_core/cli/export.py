@@ -64,10 +64,10 @@ def export() -> None:
 @click.option("--cutoff", type=float, help="Cutoff radius.  [default: 2.5 times the largest sigma]")
 @click.option(
     "--shift",
-    type=click.Choice(["none", "energy", "smooth"]),
-    default="none",
+    type=click.Choice(["energy", "smooth", "none"]),
+    default="energy",
     show_default=True,
-    help="At the cutoff: nothing, energy shifted to zero, or switched off smoothly.",
+    help="At the cutoff: energy shifted to zero, switched off smoothly, or neither, which does not conserve energy.",
 )
 @click.option("--onset", type=float, help="Where --shift smooth begins.  [default: 0.66 times the cutoff]")
 @click.option(
@@ -90,6 +90,14 @@ def lj(output: str, force: bool, sigma: Tuple[str, ...], epsilon: Tuple[str, ...
 @export.command(epilog=_SW_EPILOG)
 @click.option("--file", metavar="FILE", help="Parameters in the format of LAMMPS (.sw).  [default: silicon]")
 @click.option("--parameter", multiple=True, metavar="NAME=VALUE", help="Parameter other than that of silicon.")
+@click.option(
+    "--energy-sharing",
+    type=click.Choice(["central", "thirds"]),
+    default="central",
+    show_default=True,
+    help="Energy of three atoms: all of it to the central one, which needs the atoms within one cutoff only, or a "
+    "third to each, as in the energies per atom of LAMMPS' own style.",
+)
 @_common_options
 def sw(output: str, force: bool, file: Optional[str], parameter: Tuple[str, ...], **options: Any) -> None:
     """Stillinger-Weber; of silicon by default."""

@@ -13,7 +13,7 @@ from metatomic_core._elements import symbols
 
 from .cell_list import half_list
 from .pairs import both_ways, pairs_of_gromacs, within
-from .probe import is_probe
+from .probe import is_probe, probe_line
 
 # Neighbors up to this much beyond the cutoff, in nm, are kept until an atom has moved half of it.
 SKIN = 0.1
@@ -79,13 +79,13 @@ class GromacsModel(torch.nn.Module):
             The energy in kJ/mol, one element, float64.  Its gradient with respect to the positions is minus the forces.
         """
         self._check(positions, numbers, box, pbc)
-        probe = is_probe(positions.detach(), box)
+        probe = is_probe(positions.detach(), numbers, box)
         cell, periodic = self._cell(positions, box, pbc, probe)
-        exact = positions.detach().to(torch.float64)
+        exact = self._places(positions, probe)
         pairs = torch.zeros([0, 5], dtype=torch.int64, device=positions.device)
         if len(self._requests) > 0:
             pairs = self._neighbors(exact, cell, periodic)
-        return self._evaluate(positions, numbers, cell, periodic, pairs, nnp_charge, probe)
+        return self._evaluate(positions, exact, numbers, cell, periodic, pairs, nnp_charge, probe)
 
     def _neighbors(self, positions: torch.Tensor, cell: torch.Tensor, pbc: torch.Tensor) -> torch.Tensor:
         """Give the pairs within the largest cutoff, and some beyond it."""
@@ -117,12 +117,17 @@ class GromacsModel(torch.nn.Module):
         if not bool(torch.isfinite(positions).all()):
             raise ValueError("expected finite `atom-positions`, got nan or infinity; is the simulation unstable")
 
+    def _places(self, positions: torch.Tensor, probe: bool) -> torch.Tensor:
+        """Give the positions for the model, float64, without gradient."""
+        exact = positions.detach().to(torch.float64)
+        return probe_line(exact.size(0), exact) if probe else exact
+
     def _cell(
         self, positions: torch.Tensor, box: Optional[torch.Tensor], pbc: Optional[torch.Tensor], probe: bool
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         """Give the cell, float64, and its periodicity."""
-        # many atoms of the probe are not to be folded into its box
-        if box is None or pbc is None or (probe and positions.size(0) > 1):
+        # the atoms of the probe are not to be folded into its box
+        if box is None or pbc is None or probe:
             zeros = torch.zeros([3, 3], dtype=torch.float64, device=positions.device)
             return zeros, torch.zeros([3], dtype=torch.bool, device=positions.device)
         periodic = pbc.to(torch.bool)
@@ -155,6 +160,7 @@ class GromacsModel(torch.nn.Module):
     def _evaluate(
         self,
         positions: torch.Tensor,
+        exact: torch.Tensor,
         numbers: torch.Tensor,
         cell: torch.Tensor,
         pbc: torch.Tensor,
@@ -162,7 +168,6 @@ class GromacsModel(torch.nn.Module):
         nnp_charge: Optional[torch.Tensor],
         probe: bool,
     ) -> torch.Tensor:
-        exact = positions.detach().to(torch.float64)
         types = self._checked_types(numbers, probe)
         structure: Dict[str, torch.Tensor] = {"types": types, "positions": exact, "cell": cell, "pbc": pbc}
         units = {"length": "nm", "energy": "kJ/mol"}
@@ -176,7 +181,10 @@ class GromacsModel(torch.nn.Module):
         lists = [self._lists(pairs, exact, cell, pbc)]
         results, _ = self.model.evaluate([structure], lists, None, request, outputs, units)
         energy, forces = results["energy"].sum(), results["forces"]
-        if not probe and not (bool(torch.isfinite(energy)) and bool(torch.isfinite(forces).all())):
+        if probe:
+            # the model has worked; so close atoms need not have an energy that is a number
+            return 0.0 * positions.to(torch.float64).sum()
+        if not (bool(torch.isfinite(energy)) and bool(torch.isfinite(forces).all())):
             raise ValueError("expected a finite energy and forces of the model, got nan or infinity; do atoms overlap")
         return energy - (forces * (positions.to(torch.float64) - exact)).sum()
 
@@ -206,12 +214,12 @@ class GromacsPairsModel(GromacsModel):
             Input "pair-shifts": shape (n_pairs, 3), in nm.
         """
         self._check(positions, numbers, box, pbc)
-        probe = is_probe(positions.detach(), box)
-        cell, periodic = self._cell(positions, box, pbc, probe)
         if atom_pairs.dim() != 2 or atom_pairs.size(1) != 2 or atom_pairs.is_floating_point():
             raise ValueError("expected integers of the shape (n_pairs, 2) for `atom-pairs`, got others")
         if pair_shifts.dim() != 2 or pair_shifts.size(0) != atom_pairs.size(0) or pair_shifts.size(1) != 3:
             raise ValueError(f"expected `pair-shifts` of the shape ({atom_pairs.size(0)}, 3), got {pair_shifts.size()}")
-        exact = positions.detach().to(torch.float64)
+        probe = is_probe(positions.detach(), numbers, box, atom_pairs, pair_shifts)
+        cell, periodic = self._cell(positions, box, pbc, probe)
+        exact = self._places(positions, probe)
         pairs = pairs_of_gromacs(exact, cell, periodic, atom_pairs, pair_shifts, self._cutoff)
-        return self._evaluate(positions, numbers, cell, periodic, pairs, nnp_charge, probe)
+        return self._evaluate(positions, exact, numbers, cell, periodic, pairs, nnp_charge, probe)

@@ -25,7 +25,7 @@ _REFERENCE = "J. E. Jones, Proc. R. Soc. Lond. A 106, 463 (1924), https://doi.or
 _CUTOFF_IN_SIGMA = 2.5
 _ONSET_IN_CUTOFF = 0.66
 
-SHIFTS = ("none", "energy", "smooth")
+SHIFTS = ("energy", "smooth", "none")
 MIXINGS = {
     "lorentz-berthelot": {"sigma": lambda a, b: 0.5 * (a + b), "epsilon": lambda a, b: math.sqrt(a * b)},
     "geometric": {"sigma": lambda a, b: math.sqrt(a * b), "epsilon": lambda a, b: math.sqrt(a * b)},
@@ -87,7 +87,7 @@ def lennard_jones(
     epsilon: Optional[Parameter] = None,
     cutoff: Optional[float] = None,
     *,
-    shift: str = "none",
+    shift: str = "energy",
     onset: Optional[float] = None,
     mixing: str = "lorentz-berthelot",
     length_unit: str = "angstrom",
@@ -113,9 +113,10 @@ def lennard_jones(
     cutoff
         Cutoff radius in ``length_unit``; None for 2.5 times the largest sigma.
     shift
-        "none": truncated, as ``pair_style lj/cut`` of LAMMPS.  "energy": each pair energy is shifted to be zero at
-        the cutoff, as LAMMPS does with ``pair_modify shift yes`` and ASE by default.  "smooth": each pair energy is
-        multiplied by a smooth step from 1 at the onset to 0 at the cutoff, as ASE does with ``smooth=True``.
+        "energy": each pair energy is shifted to be zero at the cutoff, as LAMMPS does with ``pair_modify shift yes``
+        and ASE by default.  "smooth": each pair energy is multiplied by a smooth step from 1 at the onset to 0 at the
+        cutoff, as ASE does with ``smooth=True``.  "none": truncated, as ``pair_style lj/cut`` of LAMMPS; the energy
+        jumps where a pair crosses the cutoff, so that it is not conserved by molecular dynamics.
     onset
         Where the smooth step begins, in ``length_unit``; None for 0.66 times the cutoff, as in ASE.
     mixing

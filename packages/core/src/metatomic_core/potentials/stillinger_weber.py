@@ -23,6 +23,9 @@ _REFERENCE = "F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985), ht
 # Number of moments of the neighbors of an atom: 1, x, y, z, xx, yy, zz, xy, yz, zx.
 _N_MOMENTS = 10
 
+# Which atoms have the energy of a triplet: the one in the middle, or all three, a third each.
+ENERGY_SHARINGS = ("central", "thirds")
+
 
 class StillingerWeber(torch.nn.Module):
     """Module of `stillinger_weber`.
@@ -34,6 +37,8 @@ class StillingerWeber(torch.nn.Module):
 
     a weighted square of ten moments of the neighbors; the terms with j = k are e_j^2 (1 - d)^2.  With several species
     there are moments for each species of neighbors, and weights for each pair of them.
+
+    With ``thirds``, each of the three atoms of a triplet has a third of its energy, instead of the central one all.
     """
 
     species_of_type: torch.Tensor
@@ -48,10 +53,17 @@ class StillingerWeber(torch.nn.Module):
     weights: torch.Tensor
     own: torch.Tensor
 
-    def __init__(self, species: List[int], pairs: Dict[str, torch.Tensor], triples: Tuple[torch.Tensor, torch.Tensor]):
+    def __init__(
+        self,
+        species: List[int],
+        pairs: Dict[str, torch.Tensor],
+        triples: Tuple[torch.Tensor, torch.Tensor],
+        thirds: bool = False,
+    ):
         super().__init__()
         n = len(species)
         self.n_species = n
+        self.thirds = thirds
         self.cutoff = float(pairs["reach"].max())
         self.register_buffer("species_of_type", species_table(species))
         for name, table in pairs.items():
@@ -92,7 +104,7 @@ class StillingerWeber(torch.nn.Module):
         if self.n_species > 1:
             place = first * self.n_species + species.index_select(0, second)
         sums, weighted = self._sums(moments, place, species)
-        if needs_atomic_energies(outputs["energy"], selected_atoms):
+        if self.thirds and needs_atomic_energies(outputs["energy"], selected_atoms):
             # `three` has all triplets of a pair; two pairs share a triplet, and three atoms its energy
             three = (moments * weighted.index_select(0, place)).sum(1) - own
             terms = [(0.5 * pair + three / 6.0, [first]), (three / 3.0, [second])]
@@ -142,6 +154,7 @@ def stillinger_weber(
     length_unit: str = "angstrom",
     energy_unit: str = "eV",
     dtype: str = "float64",
+    energy_sharing: str = "central",
 ) -> AtomisticModel:
     """Make a Stillinger-Weber model; of silicon by default.
 
@@ -152,8 +165,8 @@ def stillinger_weber(
         phi3 = lambda epsilon [cos(theta_jik) - costheta0]^2
                exp(gamma sigma / (r_ij - a sigma)) exp(gamma sigma / (r_ik - a sigma))
 
-    as in ``pair_style sw`` of LAMMPS.  The energy of a pair is shared by its two atoms, that of a triplet by its three
-    atoms, so that the energy of an atom depends on atoms within twice the cutoff.
+    as in ``pair_style sw`` of LAMMPS.  The energy of a pair is shared by its two atoms; which atoms have that of a
+    triplet is a convention, without a part in the total energy, forces and pressure.
 
     Parameters
     ----------
@@ -166,6 +179,11 @@ def stillinger_weber(
         Units of the parameters and of the model.  The parameters of silicon are converted to them.
     dtype
         "float64" or "float32".
+    energy_sharing
+        "central": the central atom has the energy of a triplet, so that the energy of an atom depends on atoms within
+        one cutoff, and engines that divide space, as LAMMPS does, need no pairs of the copies of atoms around.
+        "thirds": each atom of the triplet has a third, as in the energies per atom of LAMMPS' own style; then it
+        depends on atoms within twice the cutoff.
 
     Raises
     ------
@@ -181,6 +199,7 @@ def stillinger_weber(
     F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985).  epsilon = 2.1683 eV, half of the cohesive energy
     4.3366 eV, and sigma = 2.0951 angstrom as in the file Si.sw of LAMMPS; other values of epsilon are in use.
     """
+    check_choice("energy_sharing", energy_sharing, ENERGY_SHARINGS)
     references = {"architecture": [_REFERENCE]}
     if parameters is None or isinstance(parameters, Mapping):
         numbers = species_list("Si" if species is None else species)
@@ -190,7 +209,8 @@ def stillinger_weber(
     else:
         entries = read_sw(parameters)
         numbers = chosen_species(species, list(dict.fromkeys(i for i, _, _ in entries)))
-    module = StillingerWeber(numbers, pair_tables(entries, numbers), triple_tables(entries, numbers))
+    thirds = energy_sharing == "thirds"
+    module = StillingerWeber(numbers, pair_tables(entries, numbers), triple_tables(entries, numbers), thirds)
     names = ", ".join(symbol(number) for number in numbers)
     return make_model(
         module,
@@ -198,7 +218,7 @@ def stillinger_weber(
         description=f"Stillinger-Weber potential for {names}",
         references=references,
         species=numbers,
-        interaction_range=2.0 * module.cutoff,
+        interaction_range=(2.0 if thirds else 1.0) * module.cutoff,
         length_unit=length_unit,
         energy_unit=energy_unit,
         dtype=dtype,
