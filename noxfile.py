@@ -16,7 +16,7 @@ import nox
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "together", "reference", "docs", "build"]
+nox.options.sessions = ["lint", "types", "tests", "together", "reference", "walkthrough", "docs", "build"]
 
 ROOT = Path(__file__).parent
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -41,6 +41,9 @@ PYTEST_ARGUMENTS = ["-n", "2", "--dist", "loadscope"]
 # the calculator of the reference implementation: its distribution has the name of ours, and so
 # no line in the constraints
 REFERENCE_CALCULATOR = "metatomic-ase==0.1.4"
+
+# folders of tests that need more than the packages: they have sessions of their own, and tests/gpu is run by hand
+ELSEWHERE = {"tests/docs", "tests/gpu", "tests/reference"}
 
 # tests of single packages that run once more where all packages are installed
 TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py"]
@@ -111,7 +114,7 @@ def together(session: nox.Session) -> None:
     session.run("python", "-m", "pip", "check")
     own = {f"tests/{folder.replace('-', '_')}" for folder in PACKAGES}
     shared = sorted(path.parent.as_posix() for path in ROOT.glob("tests/*/test_*.py"))
-    folders = {Path(path).relative_to(ROOT).as_posix() for path in shared} - own - {"tests/gpu", "tests/reference"}
+    folders = {Path(path).relative_to(ROOT).as_posix() for path in shared} - own - ELSEWHERE
     run_pytest(session, *sorted(folders), *TOGETHER)
 
 
@@ -130,6 +133,16 @@ def reference(session: nox.Session) -> None:
     session.run("pytest", "tests/reference", *session.posargs, env=env)
 
 
+@nox.session
+def walkthrough(session: nox.Session) -> None:
+    """Follow README and documentation line by line, and run benchmarks and examples at their smallest size."""
+    install_packages(session, PACKAGES, *TEST_TOOLS, "docutils", "markdown-it-py", "cmake", "ninja")
+    install(session, "metatomic-torch")
+    session.run("metatomic-lammps", "build")  # once, before two processes want it
+    # pages and scripts are independent: each goes to the process that is free
+    session.run("pytest", "-n", "2", "--dist", "load", "tests/docs", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
 @nox.session(default=False)
 def demo(session: nox.Session) -> None:
     """Run the silicon demonstration; results go to demo-output/."""
@@ -139,9 +152,10 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation; warnings are errors."""
-    install_packages(session, ["core", "ase-calc", "ipi-driver"], "sphinx", "furo")
-    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
+    """Build the documentation, with warnings as errors, and check what is in the pages."""
+    install_packages(session, PACKAGES, "sphinx", "furo", "pytest")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build/html")
+    session.run("pytest", "tests/docs/test_built.py", *session.posargs)
 
 
 @nox.session

@@ -247,3 +247,16 @@ def test_unknown_types_and_nan_are_refused():
         calculator.get_property("energy", nan)
     with pytest.raises(TypeError, match=r"expected `atoms` to be ase\.Atoms"):
         calculator.compute_energy("H2")
+
+
+def test_default_threshold_asks_for_no_choice():
+    described = ModelOutput(unit="eV", sample_kind="atom", description="one of two")
+    outputs = {
+        "energy": ModelOutput(unit="eV", sample_kind="atom"),
+        "energy_uncertainty/a": described,
+        "energy_uncertainty/b": described,
+    }
+    model = models.wrap(models.TwoLists(), outputs)
+    MetatomicCalculator(model)
+    with pytest.raises(ValueError, match="expected a variant for 'energy_uncertainty', which has no default"):
+        MetatomicCalculator(model, uncertainty_threshold=0.1)

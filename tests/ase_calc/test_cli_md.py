@@ -6,6 +6,7 @@ import signal
 import time
 import warnings
 
+import ase.build
 import ase.io
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from command_line import fail, invoke, load_models_once, process, succeed
 from metatomic_ase import MetatomicCalculator
 from metatomic_ase.cli._dynamics import INTEGRATORS
 from metatomic_ase.cli._restart import read_restart
-from metatomic_core.potentials import lennard_jones
+from metatomic_core.potentials import lennard_jones, stillinger_weber
 
 STEP, TIME, POTENTIAL, KINETIC, TOTAL, TEMPERATURE, PRESSURE, VOLUME = range(8)
 CONDITIONS = {
@@ -351,3 +352,47 @@ def test_restarts_that_make_no_sense_are_refused(files, tmp_path):
 def test_help_has_examples():
     result = invoke("md", "--help")
     assert "metatomic md silicon.pt silicon.xyz -o nve --temperature 600 --steps 10000" in result.stdout
+
+
+@pytest.mark.parametrize("timestep", ["100", "1 ps"])
+def test_run_that_explodes_fails_and_keeps_its_files(tmp_path, timestep):
+    stillinger_weber().save(str(tmp_path / "silicon.pt"))
+    ase.io.write(tmp_path / "silicon.xyz", ase.build.bulk("Si", cubic=True))
+    out = ["-o", tmp_path / "hot", "--restart-every", 1, "--timestep", timestep, "--temperature", 600]
+    error = fail("md", tmp_path / "silicon.pt", tmp_path / "silicon.xyz", *out)
+    assert " failed: expected " in error
+    assert "use a smaller --timestep" in error
+    log = np.loadtxt(tmp_path / "hot.log", ndmin=2)
+    frames = ase.io.read(tmp_path / "hot.traj", index=":")
+    # the state that failed is there to be looked at, and not in the restart file
+    assert frames[-1].info["step"] == log[-1, STEP] > 0
+    if "there is no restart file yet" not in error:
+        assert read_restart(str(tmp_path / "hot.restart")).step == log[-1, STEP] - 1
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (["--max-temperature", "45 K"], "expected a temperature of at most 45 K, got 4"),
+        (["--max-energy-change", "0.1 meV"], "expected a potential energy within 0.0001 eV per atom of that at the"),
+        (["--max-move", "1e-3 angstrom"], "expected atoms that move at most 0.001 Å in a step, got 0.0"),
+    ],
+)
+def test_limits_of_a_run_can_be_set(files, tmp_path, option, expected):
+    error = fail(*md(files, tmp_path / "run", "--steps", 500, "--ensemble", "nvt", *option))
+    assert expected in error
+    assert f"raise {option[0]}" in error
+
+
+def test_limits_go_on_with_the_restart(files, tmp_path):
+    succeed(*md(files, tmp_path / "run", "--steps", 2, "--max-temperature", "1e6 K"))
+    assert read_restart(str(tmp_path / "run.restart")).limits == {"temperature": 1e6}
+    assert "at most 1 K" in fail(*going_on(files, tmp_path / "run", "--steps", 9, "--max-temperature", 1))
+
+
+@pytest.mark.parametrize("name", ["argon.xyz", "argon.pt", "pickled.npz"])
+def test_restart_from_another_kind_of_file_is_one_sentence(files, tmp_path, name):
+    np.savez(files / "pickled.npz", text=np.array([{}], dtype=object))
+    error = fail("md", files / "argon.pt", "--restart", files / name)
+    assert error.startswith(f"metatomic: error: expected a restart file of `metatomic md`, got '{files / name}', which")
+    assert "pickle" not in error.replace("pickled.npz", "")

@@ -12,6 +12,7 @@ from models import Direct, NoLists, TwoLists, WithInputs, per_atom_map, structur
 
 from metatomic_core import ModelEvaluationOptions, ModelOutput, System
 from metatomic_core.engine import RESULTS, Engine, Structure
+from metatomic_core.structures import structure_tensors
 
 STRUCTURES = structures()
 ENERGY = ModelOutput(unit="eV", sample_kind="atom")
@@ -166,6 +167,18 @@ def test_results_of_two_variants_are_not_mixed():
         engine_of(wrap(Direct(), outputs), variants={"energy": "a"}, non_conservative="forces")
 
 
+def test_threshold_wants_one_uncertainty():
+    outputs = {"energy": ENERGY, "energy_uncertainty/a": DESCRIBED, "energy_uncertainty/b": DESCRIBED}
+    model = wrap(Direct(), outputs)
+    with pytest.raises(ValueError, match="expected a variant for 'energy_uncertainty', which has no default, got none"):
+        engine_of(model, uncertainty_threshold=0.1)
+    chosen = engine_of(model, uncertainty_threshold=0.1, variants={"energy_uncertainty": "b"})
+    assert chosen.watched == "energy_uncertainty/b"
+    assert engine_of(model).watched is None
+    # the uncertainty of another variant than that of the energy is not watched
+    assert variant_engine(variants={"energy": "a"}, uncertainty_threshold=0.1).watched is None
+
+
 def test_unknown_variants_are_refused():
     with pytest.raises(ValueError, match=r"got 'b'; it has .*'a' \(another one\)"):
         variant_engine(variants={"energy": "b"})
@@ -286,6 +299,27 @@ def test_arrays_of_any_kind_are_taken(model):
     assert_same(engine_of(model).evaluate([other], results), engine_of(model).evaluate([s], results), 0.0)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_types_beyond_32_bits_are_refused(dtype, model):
+    structure = STRUCTURES["molecule"]
+    wrapped = dataclasses.replace(structure, types=structure.types.astype(dtype) + dtype(2**32))
+    with pytest.raises(ValueError, match="expected `types` of structure 0 to fit in 32-bit integers, got values from"):
+        engine_of(model).evaluate([wrapped])
+
+
+def test_neighbor_lists_of_long_ago_are_dropped(model, monkeypatch):
+    monkeypatch.setattr("metatomic_core._neighbor_slots._KEPT_CALLS", 10)
+    engine = engine_of(model)
+    structure = STRUCTURES["triclinic"]
+    expected = engine.evaluate([structure] * 20, ["forces"])
+    for step in range(20):
+        # beads that come one at a time keep theirs
+        engine.evaluate([structure], slots=[100 + step % 8])
+    kept = engine._neighbors
+    assert sorted(kept._lists) == sorted(kept._checked_cells) == sorted(kept._last_used) == list(range(100, 108))
+    assert_same(engine.evaluate([structure] * 20, ["forces"]), expected, 0.0)
+
+
 def test_inputs_are_found_under_either_spelling():
     engine = engine_of(through_file(wrap(WithInputs())))
     structure = dataclasses.replace(STRUCTURES["molecule"], inputs=INPUTS)
@@ -294,6 +328,19 @@ def test_inputs_are_found_under_either_spelling():
     assert result.energy[0] == pytest.approx(expected, rel=1e-13)
     with pytest.raises(ValueError, match="expected the input 'masses', which the model requests, got"):
         engine.evaluate([STRUCTURES["molecule"]])
+
+
+@pytest.mark.parametrize("name", ["position", "positions", "cell"])
+def test_inputs_do_not_take_the_place_of_the_geometry(name):
+    module = NoLists()
+    module.requested_inputs = lambda: {name: ModelOutput(unit="angstrom", sample_kind="atom")}
+    with pytest.raises(ValueError, match=f"'{name}'"):
+        wrap(module)
+    # and where a file of before requests one
+    structure = dataclasses.replace(STRUCTURES["molecule"], inputs={name: np.zeros((4, 3))})
+    if name != "position":
+        with pytest.raises(ValueError, match="expected inputs of the model other than the geometry, got"):
+            structure_tensors(structure, 0, [name], "cpu")
 
 
 def test_run_gives_labels_in_the_units_of_the_engine(model):

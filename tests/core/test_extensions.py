@@ -447,6 +447,47 @@ def test_load_dependencies_first(exported, fresh, not_installed, tmp_path):
     assert fresh == [deep, tmp_path / VESIN.name]
 
 
+def needs_missing_library(path):
+    """Write a library that is linked to one which no machine has, as those for GPUs are on a machine without one."""
+    name = next(name for name in needed_libraries(VESIN) if name.startswith("libtorch")).encode()
+    missing = b"libm" + b"x" * (len(name) - 4)
+    path.write_bytes(VESIN.read_bytes().replace(b"\0" + name + b"\0", b"\0" + missing + b"\0"))
+    return path
+
+
+def with_dependencies(*paths):
+    def change(content):
+        content["extensions"][0]["dependencies"] = [{"name": p.name, "sha256": file_sha256(p)} for p in paths]
+
+    return change
+
+
+def test_defect_dependency_that_does_not_load_and_is_not_needed(exported, tmp_path):
+    """Files of a machine with a GPU list libraries that need its driver; one that is gone is as harmless."""
+    gone = tmp_path / "libgone.so"
+    gone.write_text("removed below")
+    change = with_dependencies(needs_missing_library(tmp_path / "libneedy.so"), gone)
+    path = edited(exported, tmp_path / "m.pt", change)
+    gone.unlink()
+    done = run(path, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout.split()[0]) == pytest.approx(ENERGY)
+
+
+def test_load_names_dependencies_that_failed(exported, tmp_path, monkeypatch, not_installed):
+    monkeypatch.setattr(extensions, "is_registered", lambda name: False)
+    monkeypatch.setattr(extensions, "loaded_extensions", list)
+    change = with_dependencies(needs_missing_library(tmp_path / "libneedy.so"))
+    path = edited(exported, tmp_path / "m.pt", change)
+    expected = (
+        "expected the TorchScript extension 'libvesin_torch.so' .* of what it depends on: expected 'libneedy.so' to load "
+        "with torch .*, got an error: libm.*: cannot open shared object file"
+    )
+    with pytest.raises(ValueError, match=expected) as error:
+        load_model_extensions(path, tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_load_refuses_loaded_library_that_lacks_something(exported, tmp_path):
     def change(content):
         content["extensions"][0]["registers"].append("vesin.New")

@@ -303,6 +303,30 @@ def test_module_that_does_not_script_is_named(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+class Dropout(torch.nn.Module):
+    """Compiles if the probability is a number with a point."""
+
+    def __init__(self, probability):
+        super().__init__()
+        self.probability = probability
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        values = torch.nn.functional.dropout(torch.ones([len(systems), 1]), self.probability, False)
+        return {"energy": per_atom_map(values.to(torch.float64), systems, "system", None, "energy")}
+
+
+def test_defect_compilation_error_keeps_its_reason_also_the_second_time(tmp_path):
+    """It was the signature alone, and then "Can't redefine method" until Python was started again."""
+    energy = {"energy": ModelOutput(unit="eV", sample_kind="system")}
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"for argument 'p' but instead found type 'int' .File .*test_io.py"):
+            wrap(Dropout(1), energy).save(tmp_path / "model.pt")
+    wrap(NoLists()).save(tmp_path / "other.pt")
+    wrap(Dropout(0.5), energy).save(tmp_path / "model.pt")
+
+
 SOURCE = """
 from typing import Dict, List, Optional
 import torch

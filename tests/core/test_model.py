@@ -7,7 +7,20 @@ from typing import Dict, List, Optional
 import pytest
 import torch
 from metatensor.torch import Labels, TensorMap
-from models import CUTOFF, SHORT_CUTOFF, Direct, NoLists, TwoLists, WithInputs, structures, through_file, wrap
+from models import (
+    CUTOFF,
+    SHORT_CUTOFF,
+    Direct,
+    NoLists,
+    TwoLists,
+    WithInputs,
+    as_map,
+    density,
+    structures,
+    system_samples,
+    through_file,
+    wrap,
+)
 
 from metatomic_core import (
     AtomisticModel,
@@ -115,6 +128,52 @@ def test_scripted_module_of_wrong_signature_is_refused():
 @pytest.mark.parametrize("module", [NewSyntax(), ModelInterface(), NoLists()])
 def test_right_signatures_are_taken(module):
     assert make(module).module is module
+
+
+class Forgetful(torch.nn.Module):
+    """Its request is not exported: once scripted, it has none; the call is in a function."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        energies = [density(system, NeighborListOptions(3.0, True, True)).sum() for system in systems]
+        return {"energy": as_map(torch.stack(energies).unsqueeze(1), system_samples(systems), [], "energy")}
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [NeighborListOptions(3.0, True, True)]
+
+
+class UsesAll(Forgetful):
+    """Works with the lists that are there."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        energies = torch.zeros([len(systems), 1], dtype=torch.float64)
+        for i, system in enumerate(systems):
+            for options in system.known_neighbor_lists():
+                energies[i] += density(system, options).sum()
+        return {"energy": as_map(energies, system_samples(systems), [], "energy")}
+
+
+class HasHeader(NoLists):
+    def __init__(self):
+        super().__init__()
+        self.header = torch.nn.Linear(1, 1)
+
+
+def test_defect_scripted_module_without_exported_request_is_refused():
+    """It was saved without lists, and failed at the first step with advice that the author had followed."""
+    energy = {"energy": ModelOutput(unit="eV", sample_kind="system")}
+    assert len(wrap(Forgetful(), energy).requested_neighbor_lists()) == 1
+    message = r"got Forgetful without a method `requested_neighbor_lists`; add `@torch.jit.export`"
+    with pytest.raises(ValueError, match=message):
+        wrap(torch.jit.script(Forgetful().eval()), energy)
+    assert wrap(torch.jit.script(UsesAll().eval()), energy).requested_neighbor_lists() == []
+
+
+def test_defect_module_with_a_part_called_header():
+    assert wrap(HasHeader()).requested_neighbor_lists() == []
 
 
 def test_scripted_module_is_taken():

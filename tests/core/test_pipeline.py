@@ -333,6 +333,15 @@ def test_wrong_pairs_are_refused(pairs, message, both):
         model.evaluate([tensors(STRUCTURES["molecule"])], pairs, None, {"energy": "energy"}, {}, UNITS, False)
 
 
+def test_types_beyond_32_bits_are_refused(both):
+    model = both(wrap(TwoLists()))
+    structure = tensors(STRUCTURES["molecule"])
+    structure["types"] = structure["types"].to(torch.int64) + 2**32
+    pairs = [pairs_for(model, STRUCTURES["molecule"])]
+    with pytest.raises(ValueError, match="expected `types` of structure 0 to fit in 32-bit integers"):
+        model.evaluate([structure], pairs, None, {"energy": "energy"}, {}, UNITS)
+
+
 def test_missing_units_are_refused(both):
     model = both(wrap(TwoLists()))
     with pytest.raises(ValueError, match="expected the unit of 'energy' in `units`"):

@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from models import FieldAndVolume, NoLists, SquaredGradient, TwoLists, structures, wrap
+from ase.build import bulk
+from models import Direct, FieldAndVolume, NoLists, SquaredGradient, TwoLists, structures, wrap
 
-from metatomic_core import load_atomistic_model
+from metatomic_core import ModelOutput, load_atomistic_model
 from metatomic_core.engine import Engine, Structure
+from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_weber
 
 MODULES = {module.__name__: module for module in (TwoLists, NoLists, SquaredGradient, FieldAndVolume)}
 STRUCTURES = structures()
@@ -223,6 +225,45 @@ def test_atomic_virials_add_up(module, structure, loaded):
 def test_atomic_virials_are_refused_without_pair_vectors(module, loaded):
     with pytest.raises(ValueError, match=r"only through neighbor vectors for 'atomic_virials'.*ask for 'virial'"):
         make_engine(loaded[module]).evaluate([STRUCTURES["triclinic"]], ["atomic_virials"])
+
+
+CRYSTALS = {
+    "lennard_jones": lambda: (lennard_jones(dtype="float32"), bulk("Ar", cubic=True)),
+    "stillinger_weber": lambda: (stillinger_weber(dtype="float32"), bulk("Si", cubic=True)),
+    "embedded_atom": lambda: (embedded_atom(dtype="float32"), bulk("Cu", cubic=True)),
+}
+
+
+@pytest.mark.parametrize("strain", [0.97, 1.0, 1.03])
+@pytest.mark.parametrize("potential", CRYSTALS)
+def test_atomic_virials_of_perfect_crystals_in_float32(potential, strain):
+    model, atoms = CRYSTALS[potential]()
+    atoms *= 3
+    atoms.positions += 7.0
+    crystal = Structure(atoms.numbers, strain * atoms.positions, strain * atoms.cell[:], atoms.pbc)
+    result = make_engine(model).evaluate([crystal], ["atomic_virials", "virial"])
+    scale = np.abs(result.atomic_virials).sum()
+    assert_close(result.atomic_virials.sum(0), result.virial[0], 1e-5 * scale)
+
+
+@pytest.mark.parametrize("module", ["NoLists", "FieldAndVolume"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_atomic_virials_are_refused_for_eager_models_that_use_positions(module, dtype):
+    atoms = bulk("Si", cubic=True) * 2
+    crystal = Structure(atoms.numbers, atoms.positions, atoms.cell[:], atoms.pbc)
+    with pytest.raises(ValueError, match="only through neighbor vectors"):
+        make_engine(wrap(MODULES[module](), dtype=dtype)).evaluate([crystal], ["atomic_virials"])
+
+
+@pytest.mark.parametrize("structure", ["molecule", "isolated atom"])
+def test_direct_virial_of_a_molecule_says_what_to_do(structure):
+    outputs = {
+        "energy": ModelOutput(unit="eV", sample_kind="atom"),
+        "non_conservative_stress": ModelOutput(unit="eV/A^3"),
+    }
+    engine = make_engine(wrap(Direct(), outputs), non_conservative="stress")
+    with pytest.raises(ValueError, match="for 'virial', got another in structure 0; take it from the energy"):
+        engine.evaluate([STRUCTURES[structure]], ["virial"])
 
 
 @pytest.mark.parametrize("structure", ["molecule", "isolated atom"])

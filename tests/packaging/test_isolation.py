@@ -74,6 +74,21 @@ def test_versions_agree():
     assert set(versions.values()) == {versions["core"]}
 
 
+def test_versions_are_apart_from_those_of_the_reference():
+    """Its `metatomic-ase` has the name of ours, and metatomic-torch 0.1 wants >=0.1.1,<0.2.
+
+    Ours start at 0.1.100, where it has no release: pip, which takes the newest of all that it finds, takes ours.
+    """
+    major, minor, patch = (int(part) for part in project("core")["version"].split("."))
+    assert (major, minor) == (0, 1)
+    assert patch >= 100
+
+
+def test_citation_names_the_version():
+    text = (PACKAGES.parent / "CITATION.cff").read_text("utf-8")
+    assert f"version: {project('core')['version']}" in text.splitlines()
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_installed_version_is_the_declared_one(folder):
     declared = project(folder)

@@ -1,5 +1,6 @@
 """What can not be read or converted is refused, with the reason; extensions; what is imported and installed."""
 
+import hashlib
 import importlib.metadata
 import json
 import subprocess
@@ -223,6 +224,38 @@ def test_extension_that_is_missing_or_was_changed(with_extension, tmp_path):
     for part in ("with 'vesin._NeighborList'", "the file lists", "extensions_directory"):
         assert part in missing
     assert "to be the library that the model was saved with, with sha256" in changed
+
+
+LISTED = """
+import sys, metatomic_core
+print(metatomic_core.load_atomistic_model(sys.argv[1], sys.argv[2]).metadata().name)
+"""
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_library_that_does_not_load(needed, with_extension, tmp_path):
+    """Only what is missing in the end is an error: files made with a GPU list what no other machine can load."""
+    broken = tmp_path / "libbroken_cuda.so"
+    broken.write_text("no library")
+    record = {"name": "broken_cuda", "path": broken.name, "sha256": hashlib.sha256(b"no library").hexdigest()}
+    path = tmp_path / "listed.pt"
+    with zipfile.ZipFile(with_extension / "vesin.pt") as source, zipfile.ZipFile(path, "w") as target:
+        for entry in source.infolist():
+            content = source.read(entry)
+            if entry.filename.endswith("/extra/extensions-deps"):
+                content = json.dumps([record]).encode()
+            if entry.filename.endswith("/extra/extensions") and needed:
+                content = b"[]"
+            target.writestr(entry.filename, content)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LISTED, path, tmp_path], capture_output=True, text=True, check=False
+    )
+    if needed:
+        lines = done.stderr.splitlines()[-1]
+        assert "expected a TorchScript extension with 'vesin._NeighborList'" in lines
+        assert "got none (the file lists broken_cuda, which does not load: " in lines
+    else:
+        assert done.stdout == "vesin\n", done.stderr[-2000:]
 
 
 RUN = """

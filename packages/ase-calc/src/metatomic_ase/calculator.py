@@ -37,6 +37,8 @@ _FROM_OUTPUT = {
 _NEEDS_CELL = ("stress", "stresses")
 # What an energy comes with at little more cost than that of the forces.
 _WITH_ENERGY = ("energy", "forces", "stress")
+# eV, of an atom
+_DEFAULT_THRESHOLD = 0.1
 # Neighbor lists of batches; number 0 belongs to `calculate`.
 _FIRST_BATCH_SLOT = 1
 
@@ -77,7 +79,8 @@ class MetatomicCalculator(Calculator):
     do_gradients_with_energy
         Compute forces and stress along with the energy, for algorithms that ask for both one after the other.
     uncertainty_threshold
-        Warn about atoms whose energy uncertainty is above this value in eV; None for never.
+        Warn about atoms whose energy uncertainty is above this value in eV; None for never.  By default 0.1 eV, where
+        the model has one uncertainty, or a default one.
     neighbor_skin
         Skin of the neighbor lists in angstrom.
 
@@ -111,11 +114,12 @@ class MetatomicCalculator(Calculator):
         variants: Optional[Mapping[str, Optional[str]]] = None,
         non_conservative: Union[bool, str] = False,
         do_gradients_with_energy: bool = True,
-        uncertainty_threshold: Optional[float] = 0.1,
+        uncertainty_threshold: Union[float, str, None] = "default",
         neighbor_skin: float = 1.0,
     ):
         super().__init__()
         check_type("do_gradients_with_energy", do_gradients_with_energy, bool, "True or False")
+        by_default = uncertainty_threshold == "default"
         self._engine = Engine(
             model,
             length_unit="angstrom",
@@ -126,8 +130,11 @@ class MetatomicCalculator(Calculator):
             non_conservative=non_conservative,
             check_consistency=check_consistency,
             neighbor_skin=neighbor_skin,
-            uncertainty_threshold=uncertainty_threshold,
+            uncertainty_threshold=None if by_default else uncertainty_threshold,  # type: ignore[arg-type]
         )
+        # of several variants only who asks for warnings has to choose one
+        if by_default and self._engine.offers("energy_uncertainty"):
+            self._engine.watch_uncertainty(_DEFAULT_THRESHOLD)
         self._model_inputs = self._engine.model.requested_inputs()
         self._units = input_units(self._model_inputs)
         self._last_inputs: Dict[str, np.ndarray] = {}
@@ -232,6 +239,12 @@ class MetatomicCalculator(Calculator):
             changes = [k for k, values in inputs.items() if k not in last or not np.array_equal(values, last[k])]
         return changes
 
+    def get_property(self, name: str, atoms: Optional[ase.Atoms] = None, allow_calculation: bool = True) -> Any:
+        """Give a property of atoms, computed or kept; from several threads, each gets that of its own atoms."""
+        # looking for changes, computing and reading the results are one step
+        with self._engine.lock:
+            return super().get_property(name, atoms, allow_calculation)
+
     def calculate(
         self,
         atoms: Optional[ase.Atoms] = None,
@@ -252,6 +265,10 @@ class MetatomicCalculator(Calculator):
             atoms = self.atoms
         if atoms is None:
             raise ValueError("expected `atoms` to calculate, got None")
+        with self._engine.lock:
+            self._calculate(atoms, properties, system_changes)
+
+    def _calculate(self, atoms: ase.Atoms, properties: List[str], system_changes: List[str]) -> None:
         wanted = self._wanted(atoms, properties)
         super().calculate(atoms, properties, system_changes)
         self.results = {}  # nothing of the last structure may be left if this one fails

@@ -117,30 +117,41 @@ def atomic_virials(atoms: torch.Tensor, vectors: torch.Tensor, dvectors: torch.T
 def _check_only_pairs(
     direct: torch.Tensor,
     direct_strain: torch.Tensor,
-    dpositions: torch.Tensor,
-    strain: torch.Tensor,
-    virials_of_atoms: torch.Tensor,
-    dtype: torch.dtype,
+    systems: List[System],
+    atoms: torch.Tensor,
+    vectors: torch.Tensor,
+    dvectors: torch.Tensor,
 ) -> None:
     """Refuse virials per atom of a model that sees geometry in other ways than through pair vectors.
+
+    What is left is compared with the terms of the sums over pairs, to which its rounding is owed: in a perfect crystal
+    the sums are zero and their terms are not.
 
     Parameters
     ----------
     direct, direct_strain
         What is not owed to pair vectors of dE/dpositions, shape (n_atoms, 3), and dE/dstrain, shape (n_systems, 3, 3).
-    dpositions, strain
-        All of them.
-    virials_of_atoms
-        Shape (n_atoms, 3, 3).
-    dtype
-        Type of the model's numbers.
+    systems
+        What was evaluated.
+    atoms
+        First and second atoms of all pairs, shape (2, n_pairs), int64.
+    vectors, dvectors
+        Pair vectors and dE/dvectors, shape (n_pairs, 3), float64.
     """
     if direct.size(0) == 0:
         return
-    tolerance = 1e-8 if dtype == torch.float64 else 1e-3
-    scale = 1e-6 + dpositions.abs().max()
-    strain_scale = 1e-6 + strain.abs().max() + virials_of_atoms.abs().sum(0).max()
-    if not bool((direct.abs().max() <= tolerance * scale) & (direct_strain.abs().max() <= tolerance * strain_scale)):
+    # some hundred times the resolution of the type
+    tolerance = 1e-11 if systems[0].positions.dtype == torch.float64 else 1e-5
+    terms = dvectors.square().sum(1).sqrt()
+    of_atoms = torch.zeros(direct.size(0), dtype=terms.dtype, device=terms.device)
+    of_atoms = of_atoms.index_add(0, atoms[0], terms).index_add(0, atoms[1], terms)
+    # lengths that forces are multiplied with in the strain: positions, and cell vectors between them
+    length = torch.cat([system.positions.detach() for system in systems]).abs().max().to(torch.float64)
+    if vectors.size(0) > 0:
+        length = length + vectors.abs().max()
+    limit = tolerance * (1e-6 + of_atoms.max())
+    strain_limit = tolerance * (1e-6 + length * of_atoms.sum())
+    if not bool((direct.abs().max() <= limit) & (direct_strain.abs().max() <= strain_limit)):
         raise ValueError(
             "expected a model that sees positions and cell only through neighbor vectors for 'atomic_virials', got "
             "one that uses them directly; ask for 'virial'"
@@ -196,30 +207,39 @@ def total_gradients(
         strain = direct_strain + strain_of_pairs
     if not per_atom:
         return dpositions, strain, nothing
-    per_atom_virials = atomic_virials(atoms, joined_vectors(vectors, dpositions), joined, dpositions.size(0))
-    _check_only_pairs(direct, direct_strain, dpositions, strain, per_atom_virials, found.dtype)
+    all_vectors = joined_vectors(vectors, dpositions)
+    per_atom_virials = atomic_virials(atoms, all_vectors, joined, dpositions.size(0))
+    _check_only_pairs(direct, direct_strain, systems, atoms, all_vectors, joined)
     return dpositions, strain, per_atom_virials
 
 
-def volumes(structures: List[Dict[str, torch.Tensor]]) -> torch.Tensor:
+def volumes(structures: List[Dict[str, torch.Tensor]], result: str) -> torch.Tensor:
     """Give |det cell| of all structures, in the units of the engine, shape (n_systems,), float64.
+
+    Parameters
+    ----------
+    structures
+        The structures.
+    result
+        What is made of the volumes, for messages: "stress", or the "virial" of a direct stress.
 
     Raises
     ------
     ValueError
         If a structure has no periodic direction, or cell vectors without volume: it has no stress.
     """
-    result: List[torch.Tensor] = []
+    advice = "ask for 'virial'" if result == "stress" else "take it from the energy, without `non_conservative`"
+    found: List[torch.Tensor] = []
     for i in range(len(structures)):
         cell = structures[i]["cell"].detach().to(torch.float64)
         volume = torch.linalg.det(cell).abs()
         if not bool(structures[i]["pbc"].any()) or bool(volume == 0):
             raise ValueError(
-                f"expected a periodic structure with three cell vectors for 'stress', got another in structure {i}; "
-                "ask for 'virial'"
+                f"expected a periodic structure with three cell vectors for '{result}', got another in structure {i}; "
+                f"{advice}"
             )
-        result.append(volume)
-    return torch.stack(result)
+        found.append(volume)
+    return torch.stack(found)
 
 
 def add_derivatives(
@@ -265,6 +285,6 @@ def add_derivatives(
     if wants_virial:
         results["virial"] = -strain
     if wants_stress:
-        results["stress"] = strain / volumes(structures).reshape(-1, 1, 1)
+        results["stress"] = strain / volumes(structures, "stress").reshape(-1, 1, 1)
     if per_atom:
         results["atomic_virials"] = of_atoms

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import torch
 
@@ -11,6 +11,9 @@ from .capabilities import ModelCapabilities
 from .neighbors import NeighborListOptions
 from .outputs import ModelOutput
 from .quantities import canonical_name, check_quantity_name, other_spelling
+
+if TYPE_CHECKING:
+    from ._header import ModelHeader
 
 
 def check_model_capabilities(
@@ -50,6 +53,9 @@ def check_model_capabilities(
 def _check_inputs(inputs: Dict[str, ModelOutput]) -> None:
     for name, output in inputs.items():
         check_quantity_name(name, "input")
+        # types, cell and pbc are no quantities; `System` refuses all of them as data
+        if canonical_name(name) == "position":
+            raise ValueError(f"expected inputs other than the geometry, which every model gets, got '{name}'")
         other = other_spelling(name)
         if other in inputs:
             raise ValueError(f"expected one spelling of the input '{canonical_name(name)}', got '{name}' and '{other}'")
@@ -62,6 +68,13 @@ def unwrapped(module: Any) -> Any:
     from .loaded import is_atomistic_model  # which imports the model, which imports this
 
     return module.module if isinstance(module, torch.nn.Module) and is_atomistic_model(module) else module
+
+
+def header_of(module: Any) -> Optional["ModelHeader"]:
+    """Give the header of a loaded model; None for anything else, also a module that calls a part of it so."""
+    from .loaded import LoadedModel
+
+    return module.header if isinstance(module, LoadedModel) else None
 
 
 def offered_outputs(outputs: Dict[str, ModelOutput]) -> Dict[str, ModelOutput]:

@@ -1,5 +1,6 @@
 """The neighbor lists of all structures that an engine moves, kept from call to call."""
 
+import itertools
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -7,9 +8,13 @@ import torch
 from ._system_checks import check_periodicity
 from .neighbor_lists import NeighborLists, PairRequest
 
+# Calls after which the lists of a slot that was not used are dropped: more than there are beads in one simulation, as
+# each may come in a call of its own.
+_KEPT_CALLS = 1000
+
 
 class NeighborSlots:
-    """Neighbor lists in slots, one for each structure, or bead, that moves.
+    """Neighbor lists in slots, one for each structure, or bead, that moves; those of long ago are dropped.
 
     Parameters
     ----------
@@ -25,14 +30,19 @@ class NeighborSlots:
         self._lists: Dict[int, NeighborLists] = {}
         # cells that were found to be good, with their periodicity
         self._checked_cells: Dict[int, Tuple[torch.Tensor, torch.Tensor]] = {}
+        # call that has used each slot last, in the order of these calls
+        self._last_used: Dict[int, int] = {}
+        self._n_calls = 0
 
     def __getstate__(self) -> Dict[str, Any]:
         """Leave out the lists, which belong to this process and can be made again."""
-        return {**self.__dict__, "_lists": {}}
+        return {**self.__dict__, "_lists": {}, "_checked_cells": {}, "_last_used": {}}
 
     def clear(self) -> None:
         """Drop all lists."""
         self._lists.clear()
+        self._checked_cells.clear()
+        self._last_used.clear()
 
     # tensors made in the inference mode of a caller can not take part in derivatives
     @torch.inference_mode(False)
@@ -59,6 +69,7 @@ class NeighborSlots:
             raise ValueError(
                 f"expected one slot for each of {len(structures)} structures in `slots`, got {list(slots)}"
             )
+        self._drop_old(slots)
         self._check_cells(structures, slots)
         pairs: List[List[torch.Tensor]] = []
         vectors: List[List[torch.Tensor]] = []
@@ -69,6 +80,19 @@ class NeighborSlots:
             pairs.append(found[0])
             vectors.append(found[1])
         return pairs, vectors
+
+    def _drop_old(self, slots: Sequence[int]) -> None:
+        """Note which slots are used, and drop those that have not been for long."""
+        self._n_calls += 1
+        for slot in slots:
+            self._last_used.pop(slot, None)
+            self._last_used[slot] = self._n_calls
+        for slot in list(itertools.takewhile(self._is_old, self._last_used)):
+            for kept in (self._lists, self._checked_cells, self._last_used):
+                kept.pop(slot, None)  # type: ignore[attr-defined]
+
+    def _is_old(self, slot: int) -> bool:
+        return self._last_used[slot] <= self._n_calls - _KEPT_CALLS
 
     def _check_cells(self, structures: Sequence[Dict[str, torch.Tensor]], slots: Sequence[int]) -> None:
         before: Optional[Tuple[torch.Tensor, torch.Tensor]] = None

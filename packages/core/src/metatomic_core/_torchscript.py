@@ -8,7 +8,7 @@ arrive as ``torch.jit.Error`` with a traceback of many lines: `clean_errors` rai
 import contextlib
 import re
 import warnings
-from typing import Any, Iterator, Type, TypeVar
+from typing import Any, Iterator, List, Set, Type, TypeVar
 
 import torch
 
@@ -46,8 +46,24 @@ def script_module(module: torch.nn.Module) -> torch.jit.ScriptModule:
     """Compile a module, leaving one that is already compiled alone."""
     if isinstance(module, torch.jit.ScriptModule):
         return module
-    with quiet():
+    with quiet(), _failures_forgotten():
         return torch.jit.script(module)
+
+
+@contextlib.contextmanager
+def _failures_forgotten() -> Iterator[None]:
+    """Drop the types of modules that were begun when compiling failed.
+
+    Torch would find a half of them at the next try, and say "Can't redefine method" instead of what is wrong.
+    """
+    store = torch.jit._recursive.concrete_type_store
+    before = {kind: list(types) for kind, types in store.type_store.items()}
+    try:
+        yield
+    except Exception:
+        # what was complete before stays, so that types of other modules remain the same
+        store.type_store = before
+        raise
 
 
 @contextlib.contextmanager
@@ -80,7 +96,7 @@ def _last_message(text: str) -> tuple[Type[Exception], str]:
 
 @contextlib.contextmanager
 def unoptimized() -> Iterator[None]:
-    """Run scripted code without the profiling passes of its first calls, restoring the setting of the process.
+    """Run scripted code without the profiling passes of its first calls, restoring the setting of the thread.
 
     Profiling and specialisation cost tenths of a second whenever the number of pairs changes, and a model that is
     dominated by large tensor operations gains nothing from them.
@@ -91,6 +107,32 @@ def unoptimized() -> Iterator[None]:
         yield
     finally:
         torch._C._set_graph_executor_optimize(before)
+
+
+def called_methods(module: torch.jit.ScriptModule) -> Set[str]:
+    """List the names of the methods that the code of a compiled module calls, of whatever, directly or in functions."""
+    called: Set[str] = set()
+    seen: Set[str] = set()
+    pending = [method.graph for child in module.modules() for method in _methods(child)]
+    while pending:
+        graph = pending.pop()
+        functions = []
+        for node in graph.findAllNodes("prim::CallMethod", recurse=True):
+            called.add(node.s("name"))
+            functions.append(f"{node.inputsAt(0).type().annotation_str}.{node.s('name')}")
+        for node in graph.findAllNodes("prim::CallFunction", recurse=True):
+            functions.append(node.inputsAt(0).type().annotation_str)
+        for name in set(functions) - seen:
+            seen.add(name)
+            function = torch.jit._state._python_cu.find_function(name)
+            if function is not None:
+                pending.append(function.graph)
+    return called
+
+
+def _methods(module: torch.nn.Module) -> List[Any]:
+    compiled = getattr(module, "_c", None)  # not even all parts of a compiled module have code
+    return [] if compiled is None else [compiled._get_method(name) for name in compiled._method_names()]
 
 
 def load(source: Any, device: str = "cpu") -> torch.jit.ScriptModule:

@@ -5,9 +5,10 @@ in the units of a simulation engine, and guards the results.  Gradients, signs a
 names and array layouts of a particular engine belong to its adapter.
 """
 
+import copy
 import os
 import time
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union, cast
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple, Union, cast
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from ._conversion import detached
 from ._engine_checks import check_finite, check_finite_outputs, check_options, checked_variants, warn_uncertain
 from ._ensembles import EnsembleDerivatives, ensemble_derivatives
 from ._labels import ordered_by_label
+from ._locks import lock_of
 from ._neighbor_slots import NeighborSlots
 from ._pairs import attach_pairs
 from ._torchscript import clean_errors, unoptimized
@@ -27,7 +29,7 @@ from .model import AtomisticModel
 from .outputs import ModelEvaluationOptions, ModelOutput
 from .pipeline import attach_inputs, build_systems
 from .quantities import base_quantity, canonical_name, split_variant
-from .selection import pick_device, pick_output
+from .selection import is_on_device, pick_device, pick_output
 from .structures import Evaluation, Structure, structure_tensors
 from .system import System
 from .units import check_unit, unit_table
@@ -59,7 +61,7 @@ class Engine:
     Parameters
     ----------
     model
-        Path of a model file, or a model.
+        Path of a model file, or a model; one on another device is copied.
     length_unit, energy_unit
         Units of the engine.
     device
@@ -76,12 +78,20 @@ class Engine:
     neighbor_skin
         Skin of the neighbor lists, in ``length_unit``.
     uncertainty_threshold
-        Warn about atoms whose energy uncertainty is above this value, in ``energy_unit``; None for never.
+        Warn about atoms whose energy uncertainty is above this value, in ``energy_unit``; None for never.  See
+        `watch_uncertainty`.
     check_finite
         Refuse results that are not finite; without it they are given as they are.
 
+    An engine may be used from several threads: its methods wait for each other, and for those of other engines of the
+    same model.
+
     Attributes
     ----------
+    lock
+        What the methods wait for, for adapters that keep results of their own; a thread may take it twice.
+    watched
+        Name of the uncertainty that is watched; None if none is.
     seconds
         Wall-clock time spent so far in ``evaluate``, on "neighbors" and in the "model".
 
@@ -118,20 +128,28 @@ class Engine:
         self.model = _as_model(model, extensions_directory)
         self.capabilities = self.model.capabilities()
         self.device = pick_device(self.capabilities.supported_devices, device)
+        if not isinstance(model, (str, os.PathLike)) and not is_on_device(self.model, self.device):
+            # the model of the caller stays where it is: another engine may run it there
+            self.model = copy.deepcopy(self.model)
         self.model.to(self.device)
         self.length_unit = length_unit
         self.energy_unit = energy_unit
         self.check_consistency = check_consistency
         self.check_finite = check_finite
+        self.watched: Optional[str] = None
         self.seconds = {"neighbors": 0.0, "model": 0.0}
         self._variants = checked_variants(variants, self.capabilities.outputs)
         self._direct = NON_CONSERVATIVE[non_conservative]
         self._neighbors = NeighborSlots(self._pair_requests(), neighbor_skin)
         self._known_requests: Dict[Tuple[str, ...], Dict[str, str]] = {}
-        self._uncertainty_threshold = uncertainty_threshold
-        self._uncertainty = self._uncertainty_output()
+        self.watch_uncertainty(uncertainty_threshold)
         for result in self._direct:
             self.source(result)
+
+    @property
+    def lock(self) -> ContextManager[Any]:
+        """Give the lock of the model, which is held while it is evaluated."""
+        return lock_of(self.model)
 
     def _pair_requests(self) -> List[tuple[float, bool, bool]]:
         return [
@@ -139,12 +157,29 @@ class Engine:
             for options in self.model.requested_neighbor_lists()
         ]
 
-    def _uncertainty_output(self) -> Optional[str]:
-        """Give the name of the uncertainty to watch, if the model has one for each atom."""
-        if self._uncertainty_threshold is None or not self.offers("energy_uncertainty"):
-            return None
+    def watch_uncertainty(self, threshold: Optional[float]) -> None:
+        """Warn from now on about atoms with an uncertain energy, if the model has an uncertainty for each atom.
+
+        Parameters
+        ----------
+        threshold
+            Uncertainty above which to warn, in ``energy_unit``; None for never.
+
+        Raises
+        ------
+        ValueError
+            If the model has several uncertainties, and neither ``variants`` nor a default says which one.
+        """
+        self._uncertainty_threshold = threshold
+        self.watched = None
+        outputs = self.capabilities.outputs
+        if threshold is None or "energy_uncertainty" not in {base_quantity(name) for name in outputs}:
+            return
+        # a variant of the energy may have none; it is not mixed with that of another one
+        if self._variants.get("energy_uncertainty") is not None and not self.offers("energy_uncertainty"):
+            return
         name = self.output("energy_uncertainty")
-        return name if self.capabilities.outputs[name].sample_kind == "atom" else None
+        self.watched = name if outputs[name].sample_kind == "atom" else None
 
     def offers(self, name: str) -> bool:
         """Tell whether the model has an output of this name, in the variant that was chosen."""
@@ -250,27 +285,19 @@ class Engine:
         """
         request = self._request(tuple(results))
         wanted = dict(outputs or {})
-        if self._uncertainty is not None:
-            if self._uncertainty in wanted:
+        if self.watched is not None:
+            if self.watched in wanted:
                 raise ValueError(
-                    f"expected other `outputs` than '{self._uncertainty}', which the engine watches, got it as well; "
+                    f"expected other `outputs` than '{self.watched}', which the engine watches, got it as well; "
                     "set `uncertainty_threshold` to None"
                 )
-            wanted[self._uncertainty] = "atom"
+            wanted[self.watched] = "atom"
         tensors = self._tensors(structures)
-        start = time.perf_counter()
-        pairs, vectors = self._neighbors.compute(tensors, slots)
-        self.seconds["neighbors"] += time.perf_counter() - start
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
-        start = time.perf_counter()
         # the units of the engine come last: an input or output may be called "energy" as well
         all_units = {**(units or {}), "length": self.length_unit, "energy": self.energy_unit}
-        with torch.inference_mode(False), torch.enable_grad(), clean_errors(), unoptimized():
-            values, maps = self.model.evaluate(
-                tensors, pairs, selected, request, wanted, all_units, self.check_consistency, vectors
-            )
-        arrays = {result: values[result].cpu().numpy() for result in request}
-        self.seconds["model"] += time.perf_counter() - start
+        values, maps = self._call_model(tensors, slots, selected, request, wanted, all_units)
+        arrays = {result: values[result].numpy() for result in request}
         n_atoms = [len(structure.types) for structure in structures]
         evaluation = Evaluation(
             n_atoms,
@@ -286,9 +313,32 @@ class Engine:
             check_finite(evaluation, request, structures)
             if selected is None:
                 check_finite_outputs(evaluation)
-        if self._uncertainty is not None and self._uncertainty_threshold is not None:
-            warn_uncertain(evaluation.outputs[self._uncertainty], self._uncertainty_threshold, self.energy_unit)
+        if self.watched is not None and self._uncertainty_threshold is not None:
+            warn_uncertain(evaluation.outputs[self.watched], self._uncertainty_threshold, self.energy_unit)
         return evaluation
+
+    def _call_model(
+        self,
+        tensors: List[Dict[str, torch.Tensor]],
+        slots: Optional[Sequence[int]],
+        selected: Optional[torch.Tensor],
+        request: Dict[str, str],
+        wanted: Dict[str, str],
+        units: Dict[str, str],
+    ) -> Tuple[Dict[str, torch.Tensor], Dict[str, TensorMap]]:
+        """Find neighbors and run the pipeline, one thread at a time, and measure the time; see `AtomisticModel`."""
+        with self.lock, torch.inference_mode(False), torch.enable_grad(), clean_errors(), unoptimized():
+            start = time.perf_counter()
+            pairs, vectors = self._neighbors.compute(tensors, slots)
+            found = time.perf_counter()
+            values, maps = self.model.evaluate(
+                tensors, pairs, selected, request, wanted, units, self.check_consistency, vectors
+            )
+            # a device has only finished when its results are here
+            values = {**values, **{result: values[result].cpu() for result in request}}
+            self.seconds["neighbors"] += found - start
+            self.seconds["model"] += time.perf_counter() - found
+        return values, maps
 
     def run(
         self,
@@ -310,12 +360,11 @@ class Engine:
         units
             Units of the inputs, by name.
         """
-        systems = self.systems(structures, units)
         if selected_atoms is not None:
             selected_atoms = selected_atoms.to(self.device)
         options = ModelEvaluationOptions(self.length_unit, outputs, selected_atoms)
-        with torch.inference_mode(False), torch.enable_grad(), clean_errors():
-            results = self.model(systems, options, self.check_consistency)
+        with self.lock, torch.inference_mode(False), torch.enable_grad(), clean_errors():
+            results = self.model(self.systems(structures, units), options, self.check_consistency)
         return {name: detached(tensor) for name, tensor in results.items()}
 
     def systems(self, structures: Sequence[Structure], units: Optional[Mapping[str, str]] = None) -> List[System]:
@@ -323,7 +372,7 @@ class Engine:
         tensors = self._tensors(structures)
         requested = self.model.requested_neighbor_lists()
         inputs = self.model.requested_inputs()
-        with torch.inference_mode(False), torch.enable_grad(), clean_errors():
+        with self.lock, torch.inference_mode(False), torch.enable_grad(), clean_errors():
             graph = self.model.differentiates()
             systems = build_systems(tensors, 1.0, self.capabilities.dtype, graph, graph)
             pairs, vectors = self._neighbors.compute(tensors, None)
@@ -355,7 +404,7 @@ class Engine:
         """
         name = self.output("energy_ensemble")
         tensors = self._tensors(structures)
-        with torch.inference_mode(False), torch.enable_grad(), clean_errors():
+        with self.lock, torch.inference_mode(False), torch.enable_grad(), clean_errors():
             systems = build_systems(tensors, 1.0, self.capabilities.dtype, True, True)
             pairs, vectors = self._neighbors.compute(tensors, slots)
             attach_pairs(systems, tensors, 1.0, pairs, vectors, self.model.requested_neighbor_lists(), True, True)
@@ -366,7 +415,8 @@ class Engine:
 
     def forget_neighbors(self) -> None:
         """Drop all neighbor lists that are kept between calls."""
-        self._neighbors.clear()
+        with self.lock:
+            self._neighbors.clear()
 
     @torch.inference_mode(False)
     def _tensors(self, structures: Sequence[Structure]) -> List[Dict[str, torch.Tensor]]:

@@ -31,6 +31,10 @@ __all__ = ["Extension", "Library", "collect", "load_model_extensions", "needed_e
 PathLike = Union[str, "os.PathLike[str]"]
 
 
+class _NotLoadedError(ValueError):
+    """A library is not found, or does not load on this machine."""
+
+
 def needed_extensions(scripted: torch.jit.ScriptModule) -> List[Extension]:
     """List the extension libraries that a compiled model needs.
 
@@ -145,7 +149,9 @@ def load_model_extensions(path: PathLike, extensions_directory: Optional[PathLik
     Raises
     ------
     FileNotFoundError, ValueError
-        If the file is no model; if a library is not found, differs from the recorded one, or does not load.
+        If the file is no model; if a library in the directory differs from the recorded one; if an extension is not
+        found, does not load, or lacks what the model uses.  Libraries that extensions depend on may be missing: a build
+        for GPUs lists some that no other machine can load, and does without them.
 
     Warns
     -----
@@ -160,14 +166,44 @@ def load_model_extensions(path: PathLike, extensions_directory: Optional[PathLik
     from .io import read_header
 
     header = read_header(path)
+    load_recorded(header.extensions, header.torch_version, extensions_directory)
+
+
+def load_recorded(
+    recorded: List[Extension], torch_version: str, extensions_directory: Optional[PathLike] = None
+) -> None:
+    """Load the libraries that the header of a model file records; see `load_model_extensions`.
+
+    Parameters
+    ----------
+    recorded
+        The extensions in the header.
+    torch_version
+        Version of torch that wrote the file.
+    extensions_directory
+        Directory that may have the libraries.
+    """
     directory = checked_directory(extensions_directory)
-    same_torch = torch.__version__.split(".")[:2] == header.torch_version.split(".")[:2]
-    for extension in header.extensions:
+    same_torch = torch.__version__.split(".")[:2] == torch_version.split(".")[:2]
+    for extension in recorded:
         if not _is_loaded(extension):
-            for dependency in extension.dependencies:
-                if dependency.name not in mapped_libraries():
-                    _load(dependency, _find(dependency, directory, same_torch))
-            _load(extension, _find(extension, directory, same_torch))
+            _load_with_dependencies(extension, directory, same_torch)
+
+
+def _load_with_dependencies(extension: Extension, directory: Optional[Path], same_torch: bool) -> None:
+    failures: List[str] = []
+    for dependency in extension.dependencies:
+        if dependency.name not in mapped_libraries():
+            try:
+                _load(dependency, _find(dependency, directory, same_torch))
+            except _NotLoadedError as error:
+                # whether it is needed is known when the extension has loaded, or has not
+                failures.append(str(error))
+    try:
+        _load(extension, _find(extension, directory, same_torch))
+    except _NotLoadedError as error:
+        also = f"; of what it depends on: {'; '.join(failures)}" if failures else ""
+        raise ValueError(f"{error}{also}") from error.__cause__
 
 
 def checked_directory(directory: Optional[PathLike]) -> Optional[Path]:
@@ -218,8 +254,9 @@ def _find(library: Library, directory: Optional[Path], same_torch: bool) -> Path
     if candidates:
         _warn_other_build(library, candidates[0], version, same_torch)
         return candidates[0]
-    raise ValueError(
-        f"expected the TorchScript extension '{library.name}'{_of_distribution(library)}, which this model needs, got "
+    kind = "TorchScript extension" if isinstance(library, Extension) else "library"
+    raise _NotLoadedError(
+        f"expected the {kind} '{library.name}'{_of_distribution(library)}, which this model needs, got "
         f"none; {_advice(library)}"
     )
 
@@ -232,7 +269,7 @@ def _warn_other_build(library: Library, path: Path, version: Optional[str], same
     warnings.warn(
         f"expected {library.distribution} {library.version}, which the model was saved with, for the extension "
         f"'{library.name}', got {version} with another build; results may differ",
-        stacklevel=5,
+        stacklevel=6,
     )
 
 
@@ -258,11 +295,11 @@ def _load(library: Library, path: Path) -> None:
     except OSError as error:
         # torch hides what the loader says behind an error of its own
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise ValueError(
+        raise _NotLoadedError(
             f"expected '{library.name}' to load with torch {torch.__version__}, got an error: {reason}; "
             "it may be built for another torch"
         ) from error
     if isinstance(library, Extension):
         missing = [name for name in library.registers if not is_registered(name)]
         if missing:
-            raise ValueError(f"expected '{path}' to register '{missing[0]}', got a library that does not")
+            raise _NotLoadedError(f"expected '{path}' to register '{missing[0]}', got a library that does not")

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 import torch
 from metatensor.torch import Labels, TensorMap
 
+from . import _torchscript
 from .neighbors import NeighborListOptions
 from .outputs import ModelOutput
 from .system import System
@@ -145,6 +146,27 @@ def collect_neighbor_lists(module: torch.nn.Module, length_unit: str) -> List[Ne
             for requestor in [*request.requestors(), name]:
                 known.add_requestor(requestor)
     return collected
+
+
+def check_requests_are_exported(module: torch.nn.Module) -> None:
+    """Check that a module which requests no neighbor list needs none, so far as compiled code tells.
+
+    On scripting, TorchScript leaves out all methods that nothing calls and that are not exported.
+
+    Raises
+    ------
+    ValueError
+        If compiled code asks systems for a neighbor list.
+    """
+    for name, child in named_submodules(module):
+        if isinstance(child, torch.jit.ScriptModule):
+            called = _torchscript.called_methods(child)
+            # code that goes through the lists that are there works with whatever others request
+            if "get_neighbor_list" in called and "known_neighbor_lists" not in called:
+                raise ValueError(
+                    f"expected a scripted module that calls `get_neighbor_list` to request a list, got {name} without "
+                    "a method `requested_neighbor_lists`; add `@torch.jit.export` to that method, and script again"
+                )
 
 
 def collect_inputs(module: torch.nn.Module) -> Dict[str, ModelOutput]:

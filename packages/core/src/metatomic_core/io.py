@@ -45,6 +45,9 @@ ZIP_ERRORS = (
     struct.error,
 )
 
+# Lines of a compilation error that are shown.
+_MAX_REASONS = 4
+
 PathLike = Union[str, "os.PathLike[str]"]
 
 
@@ -115,10 +118,18 @@ def _compiled(model: "AtomisticModel") -> torch.jit.ScriptModule:
 
 
 def _first_reason(error: Exception) -> str:
-    """Give the first line of a compilation error, with the place in the source that it is about."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[0].rstrip(":") if lines else type(error).__name__
-    place = next((line for line in lines if line.startswith('File "')), None)
+    """Give what is wrong in a compilation error, in one line, with the place in the source that it is about.
+
+    Torch writes the reason, often after the signature of a function that does not fit, then the place and the source.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" :")]
+    lines = [line for line in lines if line != "The original call is:"]
+    is_place = [line.startswith('File "') for line in lines]
+    n_reasons = is_place.index(True) if True in is_place else len(lines)
+    reasons = lines[:n_reasons] or lines[:1] or [type(error).__name__]
+    # an operator with many signatures has as many lines
+    reason = " ".join(reasons[:_MAX_REASONS]).rstrip(":.")
+    place = lines[n_reasons] if n_reasons < len(lines) else None
     return reason if place is None or place in reason else f"{reason} ({place.rstrip(':')})"
 
 

@@ -1,5 +1,6 @@
 """`LoadedModel`: a model from a file, with the methods of `AtomisticModel` and plain Python errors."""
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
@@ -42,7 +43,8 @@ class LoadedModel(torch.nn.Module):
         self.eval()
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> "LoadedModel":
-        return self  # nothing in it changes
+        # the weights as well: one of the two may be moved to another device
+        return LoadedModel(copy.deepcopy(self.script, memo), self.header, self.path)
 
     def __reduce__(self) -> Tuple[Any, ...]:
         return _load_again, (self.path,)

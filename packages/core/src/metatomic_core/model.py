@@ -17,10 +17,10 @@ from ._consistency import (
 from ._conversion import converted_system, detached, dimension_of, scaled_tensor
 from ._elements import masses, symbols
 from ._graph_entry import connected_systems
-from ._model_setup import check_model_capabilities, inner_names, offered_outputs, unwrapped, with_outputs
+from ._model_setup import check_model_capabilities, header_of, inner_names, offered_outputs, unwrapped, with_outputs
 from ._pairs import attach_pairs, check_pairs, pair_atoms
 from .capabilities import ModelCapabilities
-from .interface import check_module, collect_inputs, collect_neighbor_lists
+from .interface import check_module, check_requests_are_exported, collect_inputs, collect_neighbor_lists
 from .metadata import ModelMetadata, check_metadata, metadata_card
 from .neighbors import NeighborListOptions
 from .outputs import ModelEvaluationOptions, ModelOutput
@@ -59,8 +59,8 @@ class AtomisticModel(ModelQueries):
     TypeError
         If an argument has the wrong type, or ``forward`` another signature.
     ValueError
-        If the module is in training mode; if interaction range, devices or dtype are not set; if a neighbor list has
-        a cutoff above the interaction range; if requests contradict each other.
+        If the module is in training mode, or is scripted and lost its requests; if interaction range, devices or dtype
+        are not set; if a neighbor list has a cutoff above the interaction range; if requests contradict each other.
     """
 
     # TorchScript needs the types of attributes that can not be inferred from their values
@@ -79,7 +79,7 @@ class AtomisticModel(ModelQueries):
     def __init__(self, module: torch.nn.Module, metadata: ModelMetadata, capabilities: ModelCapabilities):
         super().__init__()
         # requests that a scripted module does not export are lost in its file, but not in the header of the file
-        header = getattr(module, "header", None)
+        header = header_of(module)
         module = unwrapped(module)
         if not isinstance(metadata, ModelMetadata):
             raise TypeError(f"expected `metadata` to be ModelMetadata, got {type(metadata).__name__}")
@@ -93,6 +93,8 @@ class AtomisticModel(ModelQueries):
         self._inputs = collect_inputs(module)
         if header is not None:
             self._neighbor_lists, self._inputs = header.neighbor_lists, header.inputs
+        elif not self._neighbor_lists:
+            check_requests_are_exported(module)
         check_model_capabilities(capabilities, self._neighbor_lists, self._inputs)
         self._offered = offered_outputs(capabilities.outputs)
         self._inner_names = inner_names(capabilities.outputs)
@@ -203,8 +205,8 @@ class AtomisticModel(ModelQueries):
         ----------
         structures
             For each structure: "types" (n_atoms,) integers; "positions" (n_atoms, 3); "cell" (3, 3), vectors as rows;
-            "pbc" (3,) bool; and each requested input under its name.  On the device of the model, in any floating
-            point type, in the units of the engine.
+            "pbc" (3,) bool; and each requested input under its name, which is none of these.  On the device of the
+            model, in any floating point type, in the units of the engine.
         pairs
             For each structure and each neighbor list of `requested_neighbor_lists`: shape (n_pairs, 5), integers:
             first atom, second atom, and the cell shifts of the second one along the three cell vectors.
@@ -301,8 +303,13 @@ class AtomisticModel(ModelQueries):
 
         Parameters
         ----------
-        structures, neighbors, inputs
-            See `metatomic_core._graph_entry.connected_systems`.
+        structures
+            For each structure: "types" (n_atoms,) int32, "positions" (n_atoms, 3), "cell" (3, 3), "pbc" (3,) bool, in
+            the units and the floating point type of the model.
+        neighbors
+            For each structure the neighbor lists, in the order of the requests.
+        inputs
+            For each structure the requested inputs, in the units of the model.
         selected_atoms
             As for the module.
         outputs

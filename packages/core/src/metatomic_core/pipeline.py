@@ -115,7 +115,10 @@ def build_systems(
     systems: List[System] = []
     for i in range(len(structures)):
         structure = structures[i]
-        types = _per_structure(structure, "types", i).to(torch.int32)
+        given = _per_structure(structure, "types", i)
+        types = given.to(torch.int32)
+        if given.dtype == torch.int64 and not torch.equal(types.to(torch.int64), given):
+            raise ValueError(f"expected `types` of structure {i} to fit in 32-bit integers, got larger values")
         pbc = _per_structure(structure, "pbc", i).to(torch.bool)
         positions = _per_structure(structure, "positions", i).detach()
         cell = _per_structure(structure, "cell", i).detach()
@@ -158,6 +161,9 @@ def attach_inputs(
         Table of units, and factors that are known already.
     """
     for name, output in requested.items():
+        # the values of such an input and the geometry would be one and the same
+        if name in ["types", "positions", "cell", "pbc"]:
+            raise ValueError(f"expected inputs other than the geometry, got '{name}'")
         factor = 1.0
         unit = named_unit(name, units)
         if unit is not None:
@@ -299,7 +305,7 @@ def collect_results(
         direct = ordered_by_label(returned[source], kind, n_atoms, source, partial, 0.0).detach()
         direct = direct.squeeze(-1).to(torch.float64)
         if result == "virial":
-            direct = -direct * volumes(structures).reshape(-1, 1, 1)
+            direct = -direct * volumes(structures, "virial").reshape(-1, 1, 1)
         results[result] = direct
     for name, kind in outputs.items():
         # an output "energy" beside the result "energy" is in the other dictionary only

@@ -17,7 +17,7 @@ from .selection import chosen_output
 class ModelQueries(torch.nn.Module):
     """The methods of `AtomisticModel` for engines that know none of its classes; scripted, saved in every model file.
 
-    See ``docs/engines/cpp``.
+    All are in the table of :doc:`/engines/cpp`.
     """
 
     if TYPE_CHECKING:  # TorchScript takes the annotations of the class that it compiles, `AtomisticModel`
@@ -131,7 +131,7 @@ class ModelQueries(torch.nn.Module):
 
     @torch.jit.export
     def is_local(self, energy: str) -> bool:
-        """Tell whether energy and outputs of an atom depend on no pairs but its own, found by trying; see `_locality`.
+        """Tell whether energy and outputs of an atom depend on no pairs but its own, found by trying.
 
         Parameters
         ----------

@@ -65,6 +65,21 @@ def _check_index(kind: str, index: str, requested: str) -> None:
         raise ValueError(f"expected an index of `device` below {count}, got '{requested}'")
 
 
+def is_on_device(model: torch.nn.Module, device: str) -> bool:
+    """Tell whether all parameters and buffers of a model are on a device already.
+
+    Parameters
+    ----------
+    model
+        The model.
+    device
+        The device, as `pick_device` gives it.
+    """
+    # "cuda" is the current one of several
+    wanted = torch.empty(0, device=device).device
+    return all(tensor.device == wanted for tensor in [*model.parameters(), *model.buffers()])
+
+
 def outputs_that_follow_energy() -> List[str]:
     """List the outputs whose variant is that of the energy, unless they are given one of their own."""
     return ["energy_uncertainty", "energy_ensemble", "non_conservative_force", "non_conservative_stress"]

@@ -104,6 +104,9 @@ def structure_tensors(structure: Structure, index: int, inputs: Iterable[str], d
         "pbc": _tensor("pbc", structure.pbc, np.bool_, (3,), index),
     }
     for name in inputs:
+        # in files of the first releases; it would take the place of the geometry
+        if name in tensors:
+            raise ValueError(f"expected inputs of the model other than the geometry, got '{name}'; save it again")
         tensors[name] = torch.as_tensor(np.asarray(_input(structure, name), dtype=np.float64))
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
@@ -115,7 +118,13 @@ def _tensor(name: str, values: np.ndarray, dtype: type, shape: tuple[int, ...], 
         raise ValueError(f"expected `{name}` of structure {index} to have the shape {shape}, got {array.shape}")
     if dtype is np.int32 and array.dtype.kind not in "iu":
         raise TypeError(f"expected `{name}` of structure {index} to be integers, got {array.dtype}")
-    array = np.ascontiguousarray(array, dtype=dtype)
+    converted = np.ascontiguousarray(array, dtype=dtype)
+    if dtype is np.int32 and array.dtype != np.int32 and not np.array_equal(converted, array):
+        raise ValueError(
+            f"expected `{name}` of structure {index} to fit in 32-bit integers, got values from {array.min()} to "
+            f"{array.max()}"
+        )
+    array = converted
     # torch warns about memory that can not be written to
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 

@@ -48,6 +48,8 @@ class Restart:
         Steps between lines of the log, frames of the trajectory, and restart files.
     model_hash
         Sha256 of the model file.
+    limits
+        Limits of `_guard.Limits` that differ from the defaults, by name.
     """
 
     step: int
@@ -59,6 +61,7 @@ class Restart:
     files: Dict[str, Dict[str, Any]]
     every: Dict[str, int]
     model_hash: str
+    limits: Dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def write_restart(path: Path, restart: Restart) -> None:
@@ -73,6 +76,7 @@ def write_restart(path: Path, restart: Restart) -> None:
         "files": restart.files,
         "every": restart.every,
         "model_hash": restart.model_hash,
+        "limits": restart.limits,
         # what is no array, in the form of ASE
         "info": encode(_plain_info(atoms)),
         "constraints": encode([constraint.todict() for constraint in atoms.constraints]),
@@ -99,6 +103,10 @@ def _plain_info(atoms: ase.Atoms) -> Dict[str, Any]:
     return plain
 
 
+class _FromNewer(ValueError):
+    """A restart file of a newer version than this one reads."""
+
+
 def read_restart(path: str) -> Restart:
     """Read a restart file.
 
@@ -111,12 +119,17 @@ def read_restart(path: str) -> Restart:
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"expected a restart file, got '{path}', which does not exist")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"expected a restart file of `metatomic md`, got '{path}', which is another kind of file")
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         text = json.loads(str(arrays["text"]))
         if text["version"] > _VERSION:
-            raise ValueError(f"it is of version {text['version']}, newer than {_VERSION}; upgrade metatomic-ase")
+            raise _FromNewer(
+                f"expected a restart file of version {_VERSION} or older, got '{path}' of version {text['version']}; "
+                "upgrade metatomic-ase"
+            )
         atoms = _atoms(arrays, text)
         return Restart(
             step=int(text["step"]),
@@ -128,10 +141,14 @@ def read_restart(path: str) -> Restart:
             files=text["files"],
             every=text["every"],
             model_hash=text["model_hash"],
+            limits=text.get("limits", {}),
         )
-    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except _FromNewer:
+        raise
+    except (ValueError, KeyError, TypeError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
+        # what numpy and zipfile say of a file of another kind helps nobody
         raise ValueError(
-            f"expected a restart file of `metatomic md`, got '{path}': {type(error).__name__}: {error}"
+            f"expected a restart file of `metatomic md`, got '{path}', which is another kind of file, or damaged"
         ) from error
 
 

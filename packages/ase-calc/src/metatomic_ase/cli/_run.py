@@ -12,6 +12,7 @@ from metatomic_ase import MetatomicCalculator
 
 from ._common import StopOnSignal
 from ._dynamics import Settings, get_state, make_dynamics, set_state
+from ._guard import Guard, Limits, largest_temperature
 from ._output import Frames, Log, Sample, drift, sample
 from ._progress import Progress
 from ._restart import Restart, random_generator, write_restart
@@ -89,6 +90,11 @@ class Run:
         Paths of "trajectory", "log" and "restart".
     continued
         For a run that goes on in its files what was in them, as in ``start.files``; None for new files.
+
+    Raises
+    ------
+    ValueError
+        If the model fails for the first structure.
     """
 
     def __init__(
@@ -109,6 +115,8 @@ class Run:
             set_state(self._dynamics, start.settings, start.state)
         # before the files are touched, so that a model that fails leaves no files
         self.atoms.get_potential_energy()
+        limits = Limits(**{"temperature": largest_temperature(start.settings.temperature), **start.limits})
+        self._guard = Guard(limits, self.atoms, start.settings.timestep)
         self._log = Log(files["log"], (continued or {}).get("log"))
         self._frames = Frames(files["trajectory"], (continued or {}).get("trajectory"))
         self._samples: List[Sample] = []
@@ -121,7 +129,8 @@ class Run:
         Raises
         ------
         ValueError
-            If the model gives a result that is not finite; the message says where the last restart file stands.
+            If the model gives a result that is not finite, or a limit is passed; the message says where the last
+            restart file stands.
         """
         first, total = self.start.step, self.start.total
         step = first
@@ -131,13 +140,14 @@ class Run:
             try:
                 while step < total and not stop.number:
                     # not `run(1)`, which compares all atoms once more
-                    self._dynamics.step()  # type: ignore[attr-defined]
                     step += 1
+                    self._dynamics.step()  # type: ignore[attr-defined]
+                    self._check(step)
                     self._record(step)
                     if progress.due(step):
                         progress.update(step, self._note(progress.rate(step)))
             except ValueError as error:
-                raise ValueError(self._failure(step + 1, error)) from error
+                raise ValueError(self._failure(step, error)) from error
             finally:
                 self._log.close()
                 self._frames.close()
@@ -146,8 +156,23 @@ class Run:
             seconds = progress.elapsed
         return Outcome(step, step - first, seconds, stop.number, self._samples)
 
+    def _check(self, step: int) -> None:
+        """Check the limits; the state that passes one is written, to be looked at, but not to the restart file."""
+        try:
+            self._guard.check(self.atoms)
+        except ValueError:
+            if np.isfinite(self.atoms.positions).all() and "energy" in self._calculator.results:
+                self._write(step, always=True)
+            raise
+
     def _record(self, step: int, always: bool = False) -> None:
         """Write what is due after a step."""
+        self._write(step, always)
+        if step > self.start.step and step % self.start.every["restart"] == 0:
+            self._save(step)
+
+    def _write(self, step: int, always: bool = False) -> None:
+        """Write what is due in log and trajectory."""
         every = self.start.every
         log, frame = always or step % every["log"] == 0, always or step % every["trajectory"] == 0
         if log or frame:
@@ -157,8 +182,6 @@ class Run:
                 self._samples.append(line)
             if frame:
                 self._frames.write(self.atoms, line)
-        if step > self.start.step and step % every["restart"] == 0:
-            self._save(step)
 
     def _save(self, step: int) -> None:
         """Write the restart file, and go on from what it holds and nothing else: a restarted run is the same."""
@@ -192,7 +215,8 @@ class Run:
             kept = "there is no restart file yet"
         else:
             kept = f"'{self.files['restart']}' holds step {self.saved if self.saved is not None else self.start.step}"
-        return f"step {step} failed: {error}; {kept}; a smaller --timestep may help"
+        advice = "" if "--timestep" in str(error) else "; a smaller --timestep may help"
+        return f"step {step} failed: {error}; {kept}{advice}"
 
 
 def starting_point(atoms: ase.Atoms, settings: Settings, rng: np.random.Generator, **more: Any) -> Restart:

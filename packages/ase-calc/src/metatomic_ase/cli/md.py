@@ -121,6 +121,21 @@ _POSITIVE = click.IntRange(min=1)
 @click.option(
     "--repeat", type=(_POSITIVE, _POSITIVE, _POSITIVE), metavar="A B C", help="Repeat the cell along its vectors."
 )
+@click.option(
+    "--max-temperature",
+    type=Quantity("K", "20000 K"),
+    help="Stop with an error above it, in K.  [default: 20000, or 3 times --temperature]",
+)
+@click.option(
+    "--max-energy-change",
+    type=Quantity("eV", "50 eV"),
+    help="Stop with an error if the potential energy per atom changes by more, in eV.  [default: 50]",
+)
+@click.option(
+    "--max-move",
+    type=Quantity("angstrom", "2 angstrom"),
+    help="Stop with an error if an atom moves further in a step, in Å.  [default: 2]",
+)
 @click.option("--new-velocities", is_flag=True, help="Draw velocities even if the input has some.")
 @click.option("--index", default="-1", show_default=True, help="Which structure of the input.")
 @click.option(
@@ -218,6 +233,12 @@ def _every(options: Dict[str, Any]) -> Dict[str, int]:
     return {name: options[f"{name}_every"] for name in _SUFFIXES}
 
 
+def _limits(options: Dict[str, Any]) -> Dict[str, float]:
+    """Give the limits that were given."""
+    limits = {name: options[f"max_{name}"] for name in ("temperature", "energy_change", "move")}
+    return {name: value for name, value in limits.items() if value is not None}
+
+
 def _new(model: str, settings: "Settings", calc: "MetatomicCalculator", options: Dict[str, Any]) -> "Restart":
     """Read the structure and give it velocities."""
     from ._dynamics import check_structure, has_velocities, set_velocities
@@ -242,7 +263,13 @@ def _new(model: str, settings: "Settings", calc: "MetatomicCalculator", options:
             )
         set_velocities(atoms, settings.temperature, rng)
     return starting_point(
-        atoms, settings, rng, total=options["steps"], every=_every(options), model_hash=file_hash(model)
+        atoms,
+        settings,
+        rng,
+        total=options["steps"],
+        every=_every(options),
+        model_hash=file_hash(model),
+        limits=_limits(options),
     )
 
 
@@ -264,7 +291,10 @@ def _continued(
     start = read_restart(restart)
     every = {name: value for name, value in _every(options).items() if f"{name}_every" in given}
     start = dataclasses.replace(
-        start, total=options["steps"] if "steps" in given else start.total, every={**start.every, **every}
+        start,
+        total=options["steps"] if "steps" in given else start.total,
+        every={**start.every, **every},
+        limits={**start.limits, **_limits(options)},
     )
     if start.step >= start.total:
         raise ValueError(f"expected `--steps` above {start.step}, which '{restart}' has done, got {start.total}")

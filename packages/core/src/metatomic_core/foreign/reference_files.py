@@ -98,11 +98,15 @@ def _load(path: Path) -> None:
     try:
         torch.ops.load_library(str(path))
     except OSError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
         raise ValueError(
-            f"expected '{path}' to load with torch {torch.__version__}, got an error: {reason}; "
+            f"expected '{path}' to load with torch {torch.__version__}, got an error: {_loader_message(error)}; "
             "it may be built for another torch"
         ) from error
+
+
+def _loader_message(error: OSError) -> str:
+    # torch hides what the loader says behind an error of its own
+    return str(error.__cause__ or error).splitlines()[0]
 
 
 def _check_series(what: str, version: str) -> None:
@@ -127,13 +131,13 @@ def load(path: Path, extensions_directory: Optional[Path] = None) -> torch.jit.S
     _check_series(f"a model of metatomic-torch in '{path}'", found[VERSION_FILE])
     load_library(extensions_directory)
     model, missing = _try_to_load(path)
-    absent: List[str] = []
+    failed: List[str] = []
     if missing:
         # the list in the file names whatever was loaded when it was written: only now is it known that some are needed
-        absent = _load_extensions(found, extensions_directory)
+        failed = _load_extensions(found, extensions_directory)
         model, missing = _try_to_load(path)
     if model is None:
-        listed = f" (the file lists {', '.join(absent)})" if absent else ""
+        listed = f" (the file lists {', '.join(failed)})" if failed else ""
         raise ValueError(
             f"expected a TorchScript extension with '{missing}', which '{path}' needs, got none{listed}; install the "
             "package that has it, or name its directory in `extensions_directory`"
@@ -154,8 +158,11 @@ def _try_to_load(path: Path) -> Tuple[Optional[torch.jit.ScriptModule], str]:
 
 
 def _load_extensions(found: Dict[str, str], directory: Optional[Path]) -> List[str]:
-    """Load the extensions that a file lists, where they are found; give the names of the others."""
-    absent = []
+    """Load the extensions that a file lists, where they are found and load; say which did not, and why.
+
+    A file made with a GPU lists libraries that no machine without one can load, needed or not.
+    """
+    failed = []
     # dependencies first; each is loaded like an extension, which is harmless and makes its symbols known
     for entry in [*_listed(found, "extensions-deps"), *_listed(found, "extensions")]:
         name = Path(entry["path"]).name
@@ -166,10 +173,13 @@ def _load_extensions(found: Dict[str, str], directory: Optional[Path]) -> List[s
         same = installed is not None and file_sha256(installed) == entry["sha256"]
         path = installed if same or collected is None else collected
         if path is None:
-            absent.append(entry["name"])
-        else:
-            _load(path)
-    return absent
+            failed.append(entry["name"])
+            continue
+        try:
+            torch.ops.load_library(str(path))
+        except OSError as error:
+            failed.append(f"{entry['name']}, which does not load: {_loader_message(error)}")
+    return failed
 
 
 def _loaded_names() -> List[str]:

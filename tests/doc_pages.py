@@ -1,0 +1,78 @@
+"""Code blocks of README and documentation, in the order of each page, as parsers of the two formats find them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import docutils.core
+import docutils.nodes
+from docutils.parsers.rst import Directive, directives
+from markdown_it import MarkdownIt
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code: where it stands, in what language (empty: a shell, as all unnamed blocks here), and its text."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self):
+        return f"{self.page}:{self.line}"
+
+
+class LiteralInclude(Directive):
+    """Sphinx's directive for files: the text of the file, in the language that the option names."""
+
+    required_arguments = 1
+    option_spec = {"language": directives.unchanged}  # noqa: RUF012  (how docutils wants it)
+
+    def run(self):
+        page = Path(self.state.document.current_source)
+        text = (page.parent / self.arguments[0]).read_text("utf-8")
+        block = docutils.nodes.literal_block(text, text, classes=["code", self.options.get("language", "text")])
+        block.line = self.lineno
+        return [block]
+
+
+def code_blocks(page):
+    """Give the blocks of a page, named relative to the root of the repository."""
+    text = (ROOT / page).read_text("utf-8")
+    return _of_markdown(page, text) if page.endswith(".md") else _of_rst(page, text)
+
+
+def _of_markdown(page, text):
+    tokens = [token for token in MarkdownIt().parse(text) if token.type in ("fence", "code_block")]
+    return [Block(page, token.map[0] + 1, token.info.strip(), token.content) for token in tokens]
+
+
+def table_rows(page):
+    """Give the rows of all tables of an rst page, each as the texts of its cells."""
+    rows = _doctree(page, (ROOT / page).read_text("utf-8")).findall(docutils.nodes.row)
+    return [[cell.astext().replace("\n", " ") for cell in row.findall(docutils.nodes.entry)] for row in rows]
+
+
+def _doctree(page, text):
+    directives.register_directive("literalinclude", LiteralInclude)
+    settings = {"report_level": 5, "halt_level": 5, "input_encoding": "utf-8", "syntax_highlight": "none"}
+    return docutils.core.publish_doctree(text, source_path=str(ROOT / page), settings_overrides=settings)
+
+
+def _of_rst(page, text):
+    found = []
+    for node in _doctree(page, text).findall(docutils.nodes.literal_block):
+        if not _in_message(node):  # where docutils quotes what it does not know of Sphinx
+            language = next((name for name in node["classes"] if name != "code"), "")
+            found.append(Block(page, node.line or 0, language, node.astext()))
+    return found
+
+
+def _in_message(node):
+    while node is not None:
+        if isinstance(node, docutils.nodes.system_message):
+            return True
+        node = node.parent
+    return False

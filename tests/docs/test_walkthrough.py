@@ -1,0 +1,154 @@
+"""A person who follows README.md or a page of the documentation line by line, in one folder, sees no error.
+
+Every block of code is run, in the order of its page, in a fresh folder where the files of the clone are at hand. What
+is not run is in the tables below, with the reason; a row that nothing needs any more fails as well.
+Run by ``nox -s walkthrough``, where all packages and metatomic-torch are installed.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("docutils", reason="`nox -s walkthrough` has the parsers of the pages")
+pytest.importorskip("markdown_it", reason="`nox -s walkthrough` has the parsers of the pages")
+
+from doc_pages import ROOT, code_blocks
+
+PATTERNS = ["*.md", "packages/*/README.md", "examples/*/README.md", "docs/*.rst", "docs/engines/*.rst"]
+PAGES = sorted({path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern)})
+# what a person has who stands in a clone
+CLONE = ["benchmarks", "constraints.txt", "docs", "examples", "packages", "tests"]
+SECONDS = 400
+
+SHELL = ["", "bash", "shell", "sh"]
+OTHER_LANGUAGES = {
+    "cpp": "examples/cpp is compiled and run by tests/core",
+    "ini": "settings of another program",
+    "lammps": "lines of a LAMMPS input; tests/lammps_glue run such inputs",
+    "mdp": "settings of GROMACS",
+    "none": "output, or a syntax",
+    "text": "output, or a syntax",
+    "toml": "settings of a package that does not exist",
+    "xml": "part of an i-PI input; tests/ipi_driver run such inputs",
+}
+
+# (page or None for all, start of a line of a shell block, reason not to run it)
+SKIPPED_LINES = [
+    (None, "pip install ", "the packages are installed, in the versions of the constraints"),
+    (None, "python3 -m venv ", "makes the environment in which this runs"),
+    (None, ".venv/bin/pip install ", "the same as pip install"),
+    (None, "export PIP_EXTRA_INDEX_URL=", "for pip alone"),
+    (None, "ase gui ", "needs a display"),
+    ("docs/engines/ipi.rst", "i-pi input.xml &", "a run of one's own, without an end; tests/ipi_driver make such runs"),
+    ("docs/engines/ipi.rst", "metatomic-ipi model.pt template.xyz --", "client of that run"),
+    ("docs/engines/lammps.rst", "metatomic-lammps build --lammps ~/", "LAMMPS and libtorch of another machine"),
+    ("docs/engines/lammps.rst", "plugin load /home/", "line of a LAMMPS input, for another machine"),
+    ("packages/ipi-driver/README.md", "i-pi input.xml &", "a run of one's own, without an end"),
+    ("packages/ipi-driver/README.md", "metatomic-ipi model.pt template.xyz --unix NAME", "client of that run"),
+]  # fmt: skip
+
+# (page, start of an unnamed block which is no shell, reason)
+NOT_SHELL = [
+    ("docs/engines/ipi.rst", "<ffdirect", OTHER_LANGUAGES["xml"]),
+    ("docs/engines/lammps.rst", "pair_style metatomic MODEL", "a syntax"),
+    ("docs/engines/lammps.rst", "fix charges all pair", OTHER_LANGUAGES["lammps"]),
+    ("docs/engines/lammps.rst", "pair_style hybrid/overlay", OTHER_LANGUAGES["lammps"]),
+]
+
+# (page, start of a block that is a file, its name): written before the page is followed
+FILES = [("packages/lammps-glue/README.md", "units metal", "in.lammps")]
+
+# page -> commands for what it takes for granted
+GRANTED = {
+    "docs/convert.rst": "cp tests/data/pet-cuau.pt pet-mad.pt; metatomic export sw -o silicon.pt",  # not a download
+    "examples/cpp/README.md": "cp examples/cpp/* .",  # it is read in its own folder
+}
+
+# long runs, and what is run instead
+SHORTER = {
+    "--steps 10000": "--steps 20",
+    "--steps 500": "--steps 10",
+    "\nrun 1000\n": "\nrun 10\n",
+}
+
+
+def matching(table, page, text):
+    """Rows of a table that are meant for this page and begin like the text."""
+    return [row for row in table if row[0] in (None, page) and text.startswith(row[1])]
+
+
+def shortened(text):
+    for long, short in SHORTER.items():
+        text = text.replace(long, short)
+    return text
+
+
+def run(command, folder):
+    """Run a command in a folder; give what it printed if it fails or does not end, else nothing."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return f"did not end in {SECONDS} s"
+    return f"status {process.returncode}: {printed[-1500:]}" if process.returncode else ""
+
+
+def run_shell(text, folder):
+    return run(["bash", "-euo", "pipefail", "-c", shortened(text)], folder)
+
+
+def run_block(block, folder):
+    """Run a block as far as it is one to run; give what went wrong, or nothing."""
+    if block.language == "python":
+        script = folder / f"script_of_line_{block.line}.py"  # TorchScript reads the source of a model
+        script.write_text(block.text, "utf-8")
+        return run([sys.executable, script.name], folder)
+    if block.language in OTHER_LANGUAGES:
+        return ""
+    if block.language not in SHELL:
+        return f"language {block.language!r} is not known to this test"
+    if not block.language and (matching(NOT_SHELL, block.page, block.text) or matching(FILES, block.page, block.text)):
+        return ""
+    lines = [line for line in block.text.splitlines() if not matching(SKIPPED_LINES, block.page, line)]
+    return run_shell("\n".join(lines), folder) if "".join(lines).strip() else ""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if code_blocks(page)])
+def test_page_line_by_line(page, tmp_path):
+    for name in CLONE:
+        (tmp_path / name).symlink_to(ROOT / name)
+    blocks = code_blocks(page)
+    for block in blocks:
+        for _, _, name in matching(FILES, page, block.text):
+            (tmp_path / name).write_text(shortened(block.text), "utf-8")
+    assert run_shell(GRANTED.get(page, "true"), tmp_path) == ""
+    failures = [f"{block}: {failure}" for block in blocks if (failure := run_block(block, tmp_path))]
+    assert not failures, "\n\n".join(failures)
+
+
+def test_tables_have_no_row_too_many():
+    """What is listed as not run, or written as a file, is on the page that it names."""
+    blocks = [block for page in PAGES for block in code_blocks(page)]
+    starts = [(block.page, line) for block in blocks for line in [block.text, *block.text.splitlines()]]
+    unused = [
+        (page, start)
+        for page, start, _ in [*SKIPPED_LINES, *NOT_SHELL, *FILES]
+        if not any(page in (None, where) and line.startswith(start) for where, line in starts)
+    ]
+    assert unused == []
+    assert set(GRANTED) <= set(PAGES)
+    assert all(any(long in block.text for block in blocks) for long in SHORTER)
