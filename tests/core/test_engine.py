@@ -195,6 +195,7 @@ def test_unknown_variants_are_refused():
         ({"non_conservative": True}, "expected an output of the model, .*, got 'non_conservative_force'"),
         ({"neighbor_skin": -1.0}, "`neighbor_skin` to be zero or more, got -1.0"),
         ({"neighbor_skin": float("nan")}, "`neighbor_skin` to be zero or more, got nan"),
+        ({"max_pairs": 0}, "expected `max_pairs` to be positive, got 0"),
         ({"length_unit": "angstrm"}, "angstrm"),
         ({"length_unit": "eV"}, "length"),
         ({"energy_unit": "nm"}, "energy"),

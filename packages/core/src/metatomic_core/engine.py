@@ -82,6 +82,9 @@ class Engine:
         `watch_uncertainty`.
     check_finite
         Refuse results that are not finite; without it they are given as they are.
+    max_pairs
+        Number of pairs of a structure above which it is refused, by an estimate: cells that have collapsed would take
+        all memory.  None for what fits into the memory of the machine.
 
     An engine may be used from several threads: its methods wait for each other, and for those of other engines of the
     same model.
@@ -117,6 +120,7 @@ class Engine:
         neighbor_skin: float = 1.0,
         uncertainty_threshold: Optional[float] = None,
         check_finite: bool = True,
+        max_pairs: Optional[float] = None,
     ):
         check_unit("length_unit", length_unit, "length")
         check_unit("energy_unit", energy_unit, "energy")
@@ -124,7 +128,7 @@ class Engine:
             non_conservative = "on" if non_conservative else "off"
         check_type("non_conservative", non_conservative, str, "True, False or a string")
         check_choice("non_conservative", non_conservative, NON_CONSERVATIVE)
-        check_options(variants, check_consistency, neighbor_skin, uncertainty_threshold)
+        check_options(variants, check_consistency, neighbor_skin, uncertainty_threshold, max_pairs)
         self.model = _as_model(model, extensions_directory)
         self.capabilities = self.model.capabilities()
         self.device = pick_device(self.capabilities.supported_devices, device)
@@ -143,7 +147,7 @@ class Engine:
         }
         self._variants = checked_variants(variants, self.capabilities.outputs)
         self._direct = NON_CONSERVATIVE[non_conservative]
-        self._neighbors = NeighborSlots(self._pair_requests(), neighbor_skin)
+        self._neighbors = NeighborSlots(self._pair_requests(), neighbor_skin, max_pairs)
         self._known_requests: Dict[Tuple[str, ...], Dict[str, str]] = {}
         self.watch_uncertainty(uncertainty_threshold)
         for result in self._direct:
