@@ -341,6 +341,9 @@ class Engine:
         dict of str, dict of (float, str)
             Units by name, and for some outputs the factor to their unit and this unit.
         """
+        engine = {"length": self.length_unit, "energy": self.energy_unit}
+        if not (wanted or units or output_units):
+            return engine, {}
         for argument, given in (("units", units), ("output_units", output_units)):
             for name in given:
                 if canonical_name(name) not in self._known_names:
@@ -356,7 +359,7 @@ class Engine:
         passed = {name: unit for name, unit in units.items() if canonical_name(name) in inputs or name not in wanted}
         own = {name: named_unit(name, {**units, **output_units}) for name in wanted}
         direct = {k: unit for k, unit in own.items() if unit is not None and canonical_name(k) not in taken}
-        passed = {**passed, **direct, "length": self.length_unit, "energy": self.energy_unit}
+        passed = {**passed, **direct, **engine}
         factors: Dict[str, Tuple[float, str]] = {}
         for name, unit in own.items():
             declared = self.capabilities.outputs.get(name)
