@@ -21,6 +21,7 @@ import torch
 from . import _torchscript, extensions
 from ._atomic_write import replaced_when_done
 from ._header import FORMAT_VERSION, ModelHeader
+from ._trial import check_runs
 from .metadata import ModelMetadata
 
 if TYPE_CHECKING:
@@ -57,9 +58,11 @@ def save_model(model: "AtomisticModel", file: PathLike, collect_extensions: Opti
     if os.environ.get("PYTORCH_JIT") == "0":
         raise RuntimeError("expected TorchScript to be enabled to save a model, got PYTORCH_JIT=0; unset it")
     scripted, header = compiled_with_header(model)
+    content = _archive_content(scripted, header)
+    check_runs(model, content, stacklevel=3)
     if collect_extensions is not None:
         extensions.collect(header.extensions, collect_extensions)
-    write_archive(scripted, header, path)
+    _write(content, path)
 
 
 def compiled_with_header(
@@ -81,8 +84,16 @@ def compiled_with_header(
 
 def write_archive(scripted: torch.jit.ScriptModule, header: ModelHeader, path: Path) -> None:
     """Write a compiled model with its header: whole, or not at all."""
+    _write(_archive_content(scripted, header), path)
+
+
+def _archive_content(scripted: torch.jit.ScriptModule, header: ModelHeader) -> bytes:
+    return _torchscript.to_bytes(scripted, {_HEADER_FILE: header.to_json()})
+
+
+def _write(content: bytes, path: Path) -> None:
     with replaced_when_done(path) as temporary:
-        temporary.write_bytes(_torchscript.to_bytes(scripted, {_HEADER_FILE: header.to_json()}))
+        temporary.write_bytes(content)
 
 
 def checked_target(file: PathLike) -> Path:
