@@ -498,3 +498,68 @@ def test_engine_takes_paths_and_scripted_models(saved):
         energy = Engine(model, length_unit="angstrom", energy_unit="eV").evaluate([STRUCTURE]).energy
         expected = energy if expected is None else expected
         np.testing.assert_array_equal(energy, expected)
+
+
+# --- files that were made to do harm
+
+
+def with_entry(source, target, name, content, compression=zipfile.ZIP_DEFLATED):
+    """Copy a model file with one more entry, or another content of one."""
+    rewritten(source, target, lambda known, old: None if known.endswith(name) else old)
+    with zipfile.ZipFile(target, "a", compression) as archive:
+        archive.writestr(f"archive/{name}", content)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "compression", "message"),
+    [
+        (f"extra/{HEADER}", b" " * 40_000_000, zipfile.ZIP_DEFLATED, "expected at most .* MB in an entry of"),
+        (f"extra/{HEADER}", b" " * 17_000_000, zipfile.ZIP_STORED, "expected at most 16 MB in an entry of"),
+        ("data/999", b"\0" * 40_000_000, zipfile.ZIP_DEFLATED, "got 40 MB in 'archive/data/999' of"),
+        (f"extra/{HEADER}", b"[" * 100_000, zipfile.ZIP_STORED, "expected a valid header in model file"),
+        (f"extra/{HEADER}", b'{"format_version": 1e999}', zipfile.ZIP_STORED, "expected a valid header in model file"),
+    ],
+)
+def test_defect_bombs_are_refused(name, content, compression, message, saved, tmp_path):
+    """A file of one megabyte took gigabytes of memory; deep nesting and huge numbers were errors of other kinds."""
+    refused(with_entry(saved, tmp_path / "bomb.pt", name, content, compression), message)
+
+
+def test_defect_huge_number_in_header_is_refused(saved, tmp_path):
+    def change(header):
+        header["capabilities"]["interaction_range"] = 10**400
+
+    refused(with_header(saved, tmp_path / "huge.pt", change), "expected a valid header in model file")
+
+
+def test_defect_pipe_and_device_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", "which is no regular file")
+    refused(Path("/dev/zero"), "which is no regular file")
+
+
+def test_defect_file_is_opened_and_checked_once(saved, monkeypatch):
+    opened, checked = [], []
+    original_open, original_test = zipfile.ZipFile.__init__, zipfile.ZipFile.testzip
+    monkeypatch.setattr(zipfile.ZipFile, "__init__", lambda *a, **k: (opened.append(1), original_open(*a, **k))[1])
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", lambda *a: (checked.append(1), original_test(*a))[1])
+    load_atomistic_model(saved)
+    assert (len(opened), len(checked)) == (1, 1)
+
+
+def test_defect_code_that_is_no_text_names_the_file(saved, tmp_path):
+    def damage(name, content):
+        return content.replace(b"def forward", b"def f\xff\xferward") if name.endswith("model.py") else content
+
+    with pytest.raises(ValueError, match=r"expected a model file that torch can load, got .*code.pt'"):
+        load_atomistic_model(rewritten(saved, tmp_path / "code.pt", damage))
+
+
+def test_defect_pickled_model_is_found_from_another_directory(saved, tmp_path, monkeypatch):
+    monkeypatch.chdir(saved.parent)
+    stored = pickle.dumps(load_atomistic_model(saved.name, str(tmp_path)).to("meta"))
+    monkeypatch.chdir(tmp_path)
+    model = pickle.loads(stored)
+    assert {tensor.device.type for tensor in model.script.buffers()} == {"meta"}
+    assert model.__reduce__()[1] == (saved.resolve(), tmp_path.resolve(), "meta")

@@ -1,6 +1,7 @@
 """`LoadedModel`: a model from a file, with the methods of `AtomisticModel` and plain Python errors."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
@@ -32,20 +33,31 @@ class LoadedModel(torch.nn.Module):
         The header of the file.
     path
         Path of the file.
+    extensions_directory
+        Directory that the file's extensions were looked for in, if any.
     """
 
-    def __init__(self, script: torch.jit.ScriptModule, header: ModelHeader, path: Path):
+    def __init__(
+        self,
+        script: torch.jit.ScriptModule,
+        header: ModelHeader,
+        path: Path,
+        extensions_directory: Optional[Union[str, "os.PathLike[str]"]] = None,
+    ):
         super().__init__()
         self.script = script
         self.header = header
         self.path = path
+        # for `pickle`, wherever the process is by then
+        self._origin = (path.resolve(), None if extensions_directory is None else Path(extensions_directory).resolve())
         self.eval()
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> "LoadedModel":
         return self  # nothing in it changes
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return _load_again, (self.path,)
+        device = next((tensor.device for tensor in self.script.buffers()), torch.device("cpu"))
+        return _load_again, (*self._origin, str(device))
 
     @property
     def module(self) -> torch.nn.Module:
@@ -117,11 +129,12 @@ class LoadedModel(torch.nn.Module):
         self.save(file, collect_extensions)
 
 
-def _load_again(path: Path) -> LoadedModel:
-    """Load a model from its file, on the CPU, for `pickle`."""
+def _load_again(path: Path, extensions_directory: Optional[Path] = None, device: str = "cpu") -> LoadedModel:
+    """Load a model from its file, to the device that it was on, for `pickle`."""
     from .io import load_atomistic_model
 
-    return load_atomistic_model(path)
+    directory = None if extensions_directory is None else str(extensions_directory)
+    return load_atomistic_model(path, directory).to(device)
 
 
 def _check_arguments(systems: Any, options: Any) -> None:
