@@ -132,6 +132,7 @@ class MetatomicCalculator(Calculator):
         self._model_inputs = self._engine.model.requested_inputs()
         self._units = input_units(self._model_inputs)
         self._last_inputs: Dict[str, np.ndarray] = {}
+        self._watched = self._watched_output(uncertainty_threshold)
         self._requested = self._checked_outputs(additional_outputs)
         self.additional_outputs = {}
         self._with_energy = do_gradients_with_energy
@@ -165,16 +166,26 @@ class MetatomicCalculator(Calculator):
             check_unit(f"unit of additional output '{name}'", output.unit, "" if dimension == "none" else dimension)
             # `forward` gives explicit gradients, and outputs that results are made of in the units of the user
             separate = bool(output.explicit_gradients) or canonical_name(resolved) in own
+            if resolved == self._watched:
+                # computed in any case, for each atom and in eV
+                separate = bool(output.explicit_gradients) or (output.sample_kind, output.unit) != ("atom", "eV")
             requested[name] = _Requested(resolved, output, separate)
         return requested
+
+    def _watched_output(self, threshold: Optional[float]) -> Optional[str]:
+        """Give the name of the uncertainty that the engine watches, if it does."""
+        if threshold is None or not self._engine.offers("energy_uncertainty"):
+            return None
+        name = self._engine.output("energy_uncertainty")
+        return name if self._engine.capabilities.outputs[name].sample_kind == "atom" else None
 
     def _own_outputs(self) -> set[str]:
         """Give the outputs that the properties of ASE are made of, whose units are not for users to choose."""
         results = [result for result in _FROM_ENERGY.values() if self._engine.can_give(result)]
-        names = {self._engine.source(result) for result in results} | {"energy", "energy_uncertainty"}
+        names = {self._engine.source(result) for result in results} | {"energy"}
         names |= {self._engine.output(name) for name, _, _ in _FROM_OUTPUT.values() if self._engine.offers(name)}
-        if self._engine.offers("energy_uncertainty"):
-            names.add(self._engine.output("energy_uncertainty"))
+        if self._watched is not None:
+            names.add(self._watched)
         return {canonical_name(name) for name in names}
 
     def _implemented(self) -> List[str]:
@@ -258,7 +269,7 @@ class MetatomicCalculator(Calculator):
         self.results = {}  # nothing of the last structure may be left if this one fails
         structure = structure_from_atoms(atoms, self._model_inputs)
         self.additional_outputs = {}
-        together = [one for one in self._requested.values() if not one.separate]
+        together = [one for one in self._requested.values() if not one.separate and one.name != self._watched]
         outputs = {one.name: one.output.sample_kind for one in together}
         units = {one.name: one.output.unit for one in together if one.output.unit}
         for name in wanted:
