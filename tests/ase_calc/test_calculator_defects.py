@@ -86,6 +86,23 @@ def test_additional_uncertainties_do_not_change_the_warning():
     assert calculator.additional_outputs["energy_uncertainty"].block().values.shape == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "unit", "threshold"),
+    [("atom", "eV", 100.0), ("atom", "eV", None), ("system", "meV", None), ("atom", "meV", None)],
+)
+def test_additional_uncertainty_takes_no_call_of_its_own(kind, unit, threshold):
+    atoms, model, calls = ATOMS["triclinic"], rich_model(), []
+    forward = model.module.forward
+    model.module.forward = lambda *arguments: calls.append(1) or forward(*arguments)
+    wanted = {"energy_uncertainty": ModelOutput(unit=unit, sample_kind=kind)}
+    calculator = MetatomicCalculator(model, additional_outputs=wanted, uncertainty_threshold=threshold)
+    calculator.get_property("energy", atoms)
+    assert len(calls) == 1
+    found = calculator.additional_outputs["energy_uncertainty"].block().values
+    expected = MetatomicCalculator(rich_model()).run_model(atoms, wanted)["energy_uncertainty"].block().values
+    torch.testing.assert_close(found, expected)
+
+
 def test_additional_outputs_are_the_variant_that_was_chosen():
     atoms = ATOMS["triclinic"]
     wanted = {"energy": ModelOutput(unit="eV", sample_kind="system")}

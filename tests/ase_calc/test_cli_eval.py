@@ -1,23 +1,37 @@
 """``metatomic eval``: results of the calculator, files of every kind, and refusals."""
 
 import json
+import signal
 import warnings
 
 import ase.build
 import ase.io
+import models
 import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase_models import argon, argon_model
-from command_line import fail, load_models_once, succeed
+from ase_models import Electrostatics, argon, argon_model
+from command_line import fail, invoke, load_models_once, succeed
 
 from metatomic_ase import MetatomicCalculator
+from metatomic_core import ModelOutput
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _load_once():
     with load_models_once():
         yield
+
+
+def model_with_outputs():
+    """Give a model with a dipole, charges, and what it calls an uncertainty: the energy of each atom."""
+    outputs = {
+        "energy": ModelOutput(unit="eV", sample_kind="atom"),
+        "energy_uncertainty": ModelOutput(unit="meV", sample_kind="atom"),
+        "dipole": ModelOutput(unit="e*angstrom"),
+        "charge": ModelOutput(unit="e", sample_kind="atom"),
+    }
+    return models.wrap(Electrostatics(), outputs)
 
 
 def structures():
@@ -82,6 +96,8 @@ def test_eval_writes_formats_that_hold_results(files, tmp_path, name):
 
 def test_eval_as_json(files):
     data = json.loads(succeed("eval", files / "argon.pt", files / "all.traj", "--json").stdout)
+    assert data["origin"]["versions"]["ase"] == ase.__version__
+    data = data["structures"]
     calculator = MetatomicCalculator(argon_model())
     computed = calculator.compute_energy(structures(), compute_forces_and_stresses=True)
     np.testing.assert_allclose([one["energy_eV"] for one in data], computed["energy"], rtol=1e-12)
@@ -137,3 +153,104 @@ def test_eval_refuses(files, tmp_path):
     assert "which exists" in fail(*arguments, "-o", existing)
     assert existing.read_text() == "mine"
     succeed(*arguments, "-o", existing, "--force", "--check")
+
+
+def test_eval_writes_energies_per_atom_and_outputs_of_the_model(tmp_path):
+    """Through extended XYZ, which other tools read, and as data."""
+    model_with_outputs().save(str(tmp_path / "model.pt"))
+    images = [argon(1), argon(2)]
+    for atoms in images:
+        atoms.numbers[:] = [14, 8] * (len(atoms) // 2)
+    ase.io.write(tmp_path / "in.extxyz", images)
+    names = ["energies", "energy_uncertainty", "charge", "dipole"]
+    arguments = [part for name in names for part in ("--property", name)]
+    command = ["eval", tmp_path / "model.pt", tmp_path / "in.extxyz", *arguments]
+    succeed(*command, "-o", tmp_path / "out.extxyz", "--batch-size", 2)
+    data = json.loads(succeed(*command, "--json").stdout)["structures"]
+    calculator = MetatomicCalculator(model_with_outputs())
+    for atoms, one, original in zip(ase.io.read(tmp_path / "out.extxyz", index=":"), data, images):
+        original.calc = calculator
+        energies = original.get_potential_energies()
+        np.testing.assert_allclose(atoms.get_potential_energies(), energies, atol=1e-7)
+        np.testing.assert_allclose(one["energies_eV"], energies, atol=1e-12)
+        np.testing.assert_allclose(atoms.get_charges(), original.get_charges(), atol=1e-7)
+        np.testing.assert_allclose(one["charges"], original.get_charges(), atol=1e-12)
+        np.testing.assert_allclose(atoms.get_dipole_moment(), original.get_dipole_moment(), atol=1e-6)
+        uncertainty = atoms.arrays["energy_uncertainty"]
+        assert uncertainty.shape == (len(atoms),)
+        # the model says meV, and ASE has eV
+        np.testing.assert_allclose(uncertainty, (atoms.numbers / 10) ** 2 / 1000, atol=1e-7)
+    assert "expected an .extxyz file for `--property`" in fail(*command, "-o", tmp_path / "out.traj")
+    error = fail("eval", tmp_path / "model.pt", tmp_path / "in.extxyz", "--json", "--property", "colour")
+    assert "expected `--property` to be energies or an output of the model" in error
+
+
+def test_outputs_say_what_they_come_from(files, tmp_path):
+    succeed("eval", files / "argon.pt", files / "all.traj", "-o", tmp_path / "out.extxyz")
+    info = ase.io.read(tmp_path / "out.extxyz").info
+    assert info["metatomic_model"] == "Lennard-Jones Ar"
+    assert len(info["metatomic_sha256"]) == 64
+    assert "metatomic eval, metatomic-core" in info["metatomic_command"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("suffix", ["extxyz", "traj"])
+def test_interrupt_keeps_what_is_done_and_resume_does_the_rest(files, tmp_path, monkeypatch, number, suffix):
+    output = tmp_path / f"out.{suffix}"
+    command = ["eval", files / "argon.pt", files / "all.traj", "-o", output, "--batch-size", 2]
+    compute, calls = MetatomicCalculator.compute_energy, []
+
+    def interrupted(self, batch, **keywords):
+        calls.append(len(batch))
+        if sum(calls) == 4:
+            signal.raise_signal(number)
+        return compute(self, batch, **keywords)
+
+    monkeypatch.setattr(MetatomicCalculator, "compute_energy", interrupted)
+    result = invoke(*command)
+    assert result.exit_code == 128 + number
+    assert result.stderr.splitlines()[-1] == (
+        f"metatomic: stopped after 4 of 5 structures; '{output}' has them; go on with the same command and --resume"
+    )
+    assert len(ase.io.read(output, index=":")) == 4
+    calls.clear()
+    succeed(*command, "--resume")
+    assert calls == [1]
+    succeed(*command[:4], tmp_path / f"all.{suffix}")
+    for one, other in zip(ase.io.read(output, index=":"), ase.io.read(tmp_path / f"all.{suffix}", index=":")):
+        np.testing.assert_allclose(one.get_forces(), other.get_forces(), atol=1e-7)
+        assert one.get_potential_energy() == pytest.approx(other.get_potential_energy(), abs=1e-7)
+        assert one.info == other.info
+
+
+def test_resume_refuses_other_files(files, tmp_path):
+    command = ["eval", files / "argon.pt", files / "all.traj", "-o", tmp_path / "out.extxyz", "--resume"]
+    ase.io.write(tmp_path / "out.extxyz", argon(2))
+    assert "expected the first results of this command in" in fail(*command)
+    succeed("eval", files / "argon.pt", files / "all.traj", "-o", tmp_path / "out.extxyz", "--force", "--check")
+    assert "expected results of the same options" in fail(*command)
+
+
+def test_index_and_device_that_are_none_are_named(files, tmp_path):
+    command = ["eval", files / "argon.pt", files / "all.traj", "--json"]
+    assert "expected `--index` to be a number or a slice" in fail(*command, "--index", "a")
+    assert "got 'gpu'; did you mean 'cuda'" in fail(*command, "--device", "gpu")
+
+
+def test_file_that_declares_more_atoms_than_it_holds_is_refused_at_once(files, tmp_path):
+    (tmp_path / "long.xyz").write_text("99999999999\n\nAr 0 0 0\n")
+    error = fail("eval", files / "argon.pt", tmp_path / "long.xyz", "--json")
+    assert "expected 99999999999 atoms in" in error
+    (tmp_path / "short.xyz").write_text("1\n\nAr 0 0 0")
+    succeed("eval", files / "argon.pt", tmp_path / "short.xyz", "--json")
+
+
+@pytest.mark.parametrize("command", ["eval", "md", "relax"])
+def test_atoms_at_one_place_are_named(files, tmp_path, command):
+    atoms = argon(2)
+    atoms.positions[7] = atoms.positions[3] + atoms.cell[0]
+    ase.io.write(tmp_path / "twice.extxyz", atoms)
+    more = ["--temperature", 10] if command == "md" else []
+    error = fail(command, files / "argon.pt", tmp_path / "twice.extxyz", "-o", tmp_path / "out.extxyz", *more)
+    assert "finite" in error
+    assert error.endswith("atoms 3 and 7 are 0 Å apart: move one of them")

@@ -1,5 +1,6 @@
 """``metatomic md``: conservation, ensembles, files, restarts, interrupts and refusals."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -19,6 +20,7 @@ from command_line import fail, invoke, load_models_once, process, succeed
 from metatomic_ase import MetatomicCalculator
 from metatomic_ase.cli._dynamics import INTEGRATORS
 from metatomic_ase.cli._restart import read_restart
+from metatomic_core import ModelMetadata
 from metatomic_core.potentials import lennard_jones, stillinger_weber
 
 STEP, TIME, POTENTIAL, KINETIC, TOTAL, TEMPERATURE, PRESSURE, VOLUME = range(8)
@@ -396,3 +398,61 @@ def test_restart_from_another_kind_of_file_is_one_sentence(files, tmp_path, name
     error = fail("md", files / "argon.pt", "--restart", files / name)
     assert error.startswith(f"metatomic: error: expected a restart file of `metatomic md`, got '{files / name}', which")
     assert "pickle" not in error.replace("pickled.npz", "")
+
+
+@pytest.mark.parametrize("suffix", [".traj", ".extxyz"])
+def test_outputs_say_what_they_come_from(files, tmp_path, suffix, kept_memory):
+    digest = hashlib.sha256((files / "argon.pt").read_bytes()).hexdigest()
+    arguments = ["--steps", 20, "--seed", 7, "--trajectory-every", 10, "--trajectory", tmp_path / f"run{suffix}"]
+    data = json.loads(succeed(*md(files, tmp_path / "run", *arguments, "--json")).stdout)
+    assert kept_memory == [1]
+    assert data["origin"]["model"] == {"name": "Lennard-Jones Ar", "file": str(files / "argon.pt"), "sha256": digest}
+    assert data["origin"]["versions"]["ase"] == ase.__version__
+    lines = (tmp_path / "run.log").read_text().splitlines()
+    assert [line[0] for line in lines[:4]] == ["#"] * 4
+    assert digest in lines[1]
+    assert "seed=7" in lines[2]
+    assert np.loadtxt(tmp_path / "run.log").shape == (3, 8)
+    succeed(*going_on(files, tmp_path / "run", "--steps", 30))
+    frames = ase.io.read(tmp_path / f"run{suffix}", index=":")
+    assert len(frames) == 4
+    if suffix == ".traj":
+        with ase.io.trajectory.Trajectory(tmp_path / "run.traj") as trajectory:
+            assert trajectory.description["model"]["sha256"] == digest
+            assert trajectory.description["options"]["timestep"] == 4
+    else:
+        assert frames[0].info["metatomic_sha256"] == digest
+        assert "seed=7" in frames[0].info["metatomic_options"]
+        assert "from_step=20" in frames[-1].info["metatomic_options"]
+
+
+def test_origin_of_the_input_is_not_that_of_the_run(files, tmp_path):
+    atoms = argon()
+    atoms.info.update({"metatomic_sha256": "of another model", "metatomic_charge": 1})
+    ase.io.write(tmp_path / "in.extxyz", atoms)
+    out = ["-o", tmp_path / "run", "--temperature", 40, "--steps", 1]
+    succeed("md", files / "argon.pt", tmp_path / "in.extxyz", *out)
+    assert ase.io.read(tmp_path / "run.traj").info.keys() == {"metatomic_charge", "step", "time_ps"}
+
+
+def test_summary_says_what_it_averages(files, tmp_path):
+    text = succeed(*md(files, tmp_path / "run", "--steps", 50)).stdout
+    assert "averages       of 0 to 0.2 ps, equilibration included (see --equilibrate)" in text
+    assert "Å^3, fixed" in text
+    text = succeed(*going_on(files, tmp_path / "run", "--steps", 100)).stdout
+    assert "of 0.24 to 0.4 ps, the part since the restart, equilibration included" in text
+    arguments = md(files, tmp_path / "other", "--steps", 50, "--equilibrate", "120 fs", "--json")
+    summary = json.loads(succeed(*arguments).stdout)
+    log = np.loadtxt(tmp_path / "other.log")
+    assert summary["averages_from_ps"] == pytest.approx(0.12)
+    assert summary["temperature_K"]["mean"] == pytest.approx(log[log[:, STEP] >= 30, TEMPERATURE].mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("references", [{}, {"architecture": ["A. Author"], "model": ["doi:10.1/1"]}])
+def test_what_to_cite_is_said_at_the_end(files, tmp_path, monkeypatch, references):
+    metadata = ModelMetadata("Cited", references=references)
+    monkeypatch.setattr(MetatomicCalculator, "metadata", lambda self: metadata)
+    result = succeed(*md(files, tmp_path / "run", "--steps", 1))
+    assert "please cite" not in result.stdout
+    block = "please cite\n  doi:10.1/1 (the model)\n  A. Author (its architecture)\n"
+    assert result.stderr.endswith(block) if references else "please cite" not in result.stderr

@@ -1,8 +1,10 @@
 """``metatomic relax``: known lattice constants, cells under pressure, and what happens without convergence."""
 
 import json
+import warnings
 
 import ase.build
+import ase.filters
 import ase.io
 import numpy as np
 import pytest
@@ -122,7 +124,37 @@ def test_relax_refuses(files, tmp_path):
     )
     assert "expected a periodic structure with a volume for `--cell full`" in fail(*molecule, "--cell", "full")
     assert "expected a value such as '0.01 eV/A', got '1 bar'" in fail(*crystal, "--fmax", "1 bar", status=2)
-    assert "Missing option '-o'" in fail(*crystal[:3], status=2)
+    assert "missing option '-o'" in fail(*crystal[:3], status=2)
     assert "got Si in structure 0" in fail("relax", files / "argon.pt", files / "silicon.xyz", *out)
     succeed(*molecule)
     assert "which exists" in fail(*molecule)
+
+
+def test_relax_says_what_it_comes_from_and_how_to_go_on(files, tmp_path):
+    out = tmp_path / "out.extxyz"
+    arguments = ["relax", files / "silicon.pt", files / "silicon.xyz", "-o", out]
+    error = fail(*arguments, "--steps", 2)
+    assert f"go on with `metatomic relax {files / 'silicon.pt'} {out} -o FILE`" in error
+    info = ase.io.read(out).info
+    assert "fmax=0.01" in info["metatomic_options"]
+    assert len(info["metatomic_sha256"]) == 64
+    result = succeed("relax", files / "silicon.pt", out, "-o", tmp_path / "further.extxyz", "--json")
+    assert json.loads(result.stdout)["origin"]["model"]["sha256"] == info["metatomic_sha256"]
+
+
+def test_remarks_of_scipy_about_the_strain_are_not_shown(files, tmp_path, monkeypatch):
+    """Errors of rounding are not; others are."""
+    forces = ase.filters.FrechetCellFilter.get_forces
+
+    def remarks(self, *arguments, **keywords):
+        warnings.warn("logm result may be inaccurate, approximate err = 1.4e-12", RuntimeWarning, stacklevel=1)
+        warnings.warn("logm result may be inaccurate, approximate err = 0.0014", RuntimeWarning, stacklevel=1)
+        return forces(self, *arguments, **keywords)
+
+    monkeypatch.setattr(ase.filters.FrechetCellFilter, "get_forces", remarks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        out = ["-o", tmp_path / "out.traj", "--cell", "full"]
+        result = succeed("relax", files / "argon.pt", files / "argon.xyz", *out)
+    assert "err = 1.4e-12" not in result.stderr
+    assert "metatomic: warning: logm result may be inaccurate, approximate err = 0.0014" in result.stderr

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from command_line import fail, invoke, process, succeed
 
 from metatomic_core.cli import _group
-from metatomic_core.cli._common import checked_output, one_line, print_json
+from metatomic_core.cli._common import checked_output, house_style, one_line, print_json
 
 BUILT_IN = ("export", "inspect")
 
@@ -68,21 +68,36 @@ def test_help_is_quick():
 
 def test_help_without_adapters_says_what_to_install(installed):
     text = succeed("--help").stdout
-    assert "Commands of packages that are not installed:" in text
-    assert ["md", "pip", "install", "metatomic-ase"] in [line.split() for line in text.splitlines()]
+    assert "Commands of packages that are not installed (in a clone of metatomic-core):" in text
+    assert ["md", "pip", "install", "./packages/ase-calc"] in [line.split() for line in text.splitlines()]
     assert "Example:" in text
 
 
 @pytest.mark.parametrize(
-    ("command", "package"),
+    ("command", "package", "folder"),
     [
-        *(("md", "metatomic-ase"), ("relax", "metatomic-ase"), ("eval", "metatomic-ase")),
-        *(("ipi", "metatomic-ipi"), ("lammps", "metatomic-lammps")),
+        *((name, "metatomic-ase", "ase-calc") for name in ("md", "relax", "eval")),
+        *(("ipi", "metatomic-ipi", "ipi-driver"), ("lammps", "metatomic-lammps", "lammps-glue")),
     ],
 )
-def test_command_of_a_missing_adapter_names_its_package(installed, command, package):
+def test_command_of_a_missing_adapter_names_its_package(installed, command, package, folder):
     assert fail(command, "--anything") == (
-        f"metatomic: error: the command '{command}' is part of {package}; run `pip install {package}`"
+        f"metatomic: error: the command '{command}' is part of {package}; run `pip install ./packages/core "
+        f"./packages/{folder}` in a clone of metatomic-core"
+    )
+
+
+def test_distribution_of_the_same_name_from_elsewhere_is_noticed(installed, tmp_path, monkeypatch):
+    """PyPI has a metatomic-ase of the reference implementation, which has no commands."""
+    folder = tmp_path / "metatomic_ase-0.1.4.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: metatomic-ase\nVersion: 0.1.4\n")
+    distribution = importlib.metadata.PathDistribution(folder)
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: distribution)
+    assert fail("md") == (
+        "metatomic: error: expected metatomic-ase of metatomic-core for the command 'md', got metatomic-ase 0.1.4 of "
+        "another project; run `pip uninstall metatomic-ase`, and then `pip install ./packages/core "
+        "./packages/ase-calc` in a clone of metatomic-core"
     )
 
 
@@ -110,7 +125,33 @@ def test_unknown_option_names_the_nearest():
     error = fail("inspect", "model.pt", "--jsn", status=2)
     assert "--jsn" in error
     assert "--json" in error
-    assert error.endswith("see `metatomic inspect --help`")
+    assert error.endswith("? see `metatomic inspect --help`")
+    assert error.startswith("metatomic: error: no such option")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No such option: --jsn (Possible options: --a, --b)", "no such option: --jsn (Possible options: --a, --b)"),
+        ("No such option '--jsn'. Did you mean '--json'?", "no such option '--jsn'; did you mean '--json'?"),
+        (
+            "No such option '--x'. (Did you mean one of: '--a', '--b'?)",
+            "no such option '--x'; did you mean one of: '--a', '--b'?",
+        ),
+        ("Missing argument 'FILE'.", "missing argument 'FILE'"),
+        ("NVE has no thermostat", "NVE has no thermostat"),
+        ("", ""),
+    ],
+)
+def test_messages_of_click_are_in_house_style(text, expected):
+    assert house_style(text) == expected
+
+
+def test_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "metatomic_core", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("Usage: metatomic ")
 
 
 @pytest.mark.parametrize("arguments", [[], ["export"]], ids=["metatomic", "export"])

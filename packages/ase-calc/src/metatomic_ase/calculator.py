@@ -18,6 +18,7 @@ from metatomic_core.engine import Engine, Evaluation, Model
 from metatomic_core.quantities import base_quantity, canonical_name, unit_dimension_for_quantity
 from metatomic_core.units import check_unit
 
+from ._coincidence import explained
 from ._convert import has_stress, input_units, structure_from_atoms, voigt
 
 # ASE property -> result of the engine
@@ -304,7 +305,10 @@ class MetatomicCalculator(Calculator):
                 output, kind, unit = _FROM_OUTPUT[name]
                 outputs.setdefault(self._engine.output(output), kind)
                 units.setdefault(self._engine.output(output), unit)
-        evaluation = self._engine.evaluate([structure], results, outputs=outputs, units=self._units, output_units=units)
+        with explained([atoms]):
+            evaluation = self._engine.evaluate(
+                [structure], results, outputs=outputs, units=self._units, output_units=units
+            )
         tensors = dict(evaluation.tensors)
         if separate:
             tensors.update(self._engine.run([structure], separate, units=self._units))
@@ -418,13 +422,14 @@ class MetatomicCalculator(Calculator):
             results.append("atomic_energies")
         if compute_forces_and_stresses:
             results += ["forces"] if self._direct_stress else ["forces", "virial"]
-        evaluation = self._engine.evaluate(
-            [structure_from_atoms(one, self._model_inputs) for one in all_atoms],
-            results,
-            outputs=self._direct_outputs() if compute_forces_and_stresses else None,
-            units=self._units,
-            slots=range(_FIRST_BATCH_SLOT, _FIRST_BATCH_SLOT + len(all_atoms)),
-        )
+        with explained(all_atoms):
+            evaluation = self._engine.evaluate(
+                [structure_from_atoms(one, self._model_inputs) for one in all_atoms],
+                results,
+                outputs=self._direct_outputs() if compute_forces_and_stresses else None,
+                units=self._units,
+                slots=range(_FIRST_BATCH_SLOT, _FIRST_BATCH_SLOT + len(all_atoms)),
+            )
         computed = self._batch_results(evaluation, all_atoms)
         if isinstance(atoms, ase.Atoms):
             return {name: values[0] for name, values in computed.items()}

@@ -50,6 +50,10 @@ def pick_device(model_devices: List[str], requested: Optional[str] = None) -> st
         return "cuda" if available[0] == "hip" else available[0]
     wanted = str(requested).lower()
     kind, _, index = wanted.partition(":")
+    if kind == "gpu" and any(device != "cpu" for device in model_devices):
+        # by its letters, "cpu" is nearest
+        gpu = next(device for device in model_devices if device != "cpu")
+        raise ValueError(f"expected `device` to be one of {model_devices}, got '{requested}'; did you mean '{gpu}'")
     check_choice("device", kind, model_devices)
     if kind not in available:
         raise ValueError(f"expected `device` to be one of this machine, {available}, got '{requested}'")

@@ -62,7 +62,10 @@ def calculator(model: str, options: Dict[str, Any], **more: Any) -> "MetatomicCa
         If the model can not be loaded or does not have what is asked of it.
     """
     from metatomic_ase import MetatomicCalculator
+    from metatomic_core import memory
 
+    # a process of our own, which asks for the same memory at each step
+    memory.keep_freed_memory()
     variants: Dict[str, Optional[str]] = {}
     for text in options.pop("variants"):
         name, separator, variant = text.partition("=")

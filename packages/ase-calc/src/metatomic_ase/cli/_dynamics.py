@@ -128,7 +128,7 @@ _NPT = "NPT at {temperature:g} K and {pressure:g} GPa, {timestep:g} fs, Nose-Hoo
 
 INTEGRATORS: Mapping[str, Integrator] = {
     "nve": Integrator(_nve, (), "NVE, {timestep:g} fs"),
-    "langevin": Integrator(_langevin, (), _NVT + "Langevin, friction {friction:g} / ps"),
+    "langevin": Integrator(_langevin, (), _NVT + "Langevin, friction {friction:g}/ps"),
     "bussi": Integrator(_bussi, ("transferred_energy",), _NVT + "Bussi, {thermostat_time:g} fs"),
     "nose-hoover": Integrator(_nose_hoover, _CHAIN, _NVT + "Nose-Hoover chain, {thermostat_time:g} fs"),
     "isotropic": Integrator(

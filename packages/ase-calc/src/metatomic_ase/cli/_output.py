@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 import ase
 import ase.io
@@ -12,6 +12,8 @@ from ase.io.trajectory import Trajectory
 
 from metatomic_ase._convert import has_stress
 from metatomic_core._atomic_write import replaced_when_done
+
+from ._provenance import as_info, header, without_info
 
 TRAJECTORY_SUFFIXES = (".traj", ".extxyz", ".xyz")
 
@@ -73,17 +75,20 @@ class Log:
     ----------
     path
         The file.
+    origin
+        What `_provenance.provenance` gave; its lines are comments above the names of the columns.
     continued
         What `state` gave when the file was last in order; None for a new file.
     """
 
-    def __init__(self, path: Path, continued: Optional[Dict[str, Any]] = None):
+    def __init__(self, path: Path, origin: Mapping[str, Any], continued: Optional[Dict[str, Any]] = None):
         self.path = path
         if continued is not None:
             _cut(path, continued["bytes"])
         self._file = open(path, "w" if continued is None else "a", encoding="utf-8")  # noqa: SIM115  (kept open)
         if continued is None:
             widths = [int(form[1:].split(".")[0].rstrip("d")) for _, form in _COLUMNS]
+            self._file.writelines(f"# {line}\n" for line in header(origin))
             names = " ".join(name.rjust(width) for (name, _), width in zip(_COLUMNS, widths))
             self._file.write(f"#{names[1:]}\n")
         self._file.flush()
@@ -110,13 +115,16 @@ class Frames:
     ----------
     path
         The file; its suffix gives the format.
+    origin
+        What `_provenance.provenance` gave; the description of a ``.traj`` file, and in ``info`` of text.
     continued
         What `state` gave when the file was last in order; None for a new file.
     """
 
-    def __init__(self, path: Path, continued: Optional[Dict[str, Any]] = None):
+    def __init__(self, path: Path, origin: Mapping[str, Any], continued: Optional[Dict[str, Any]] = None):
         self.path = path
         self.n_frames = 0
+        self._origin = origin
         self._is_text = path.suffix != ".traj"
         if continued is not None:
             self.n_frames = continued["frames"]
@@ -127,11 +135,14 @@ class Frames:
         elif self._is_text:
             path.write_text("", encoding="utf-8")
         self._trajectory = None if self._is_text else Trajectory(path, "w" if continued is None else "a")
+        if self._trajectory is not None and continued is None:
+            self._trajectory.set_description(dict(origin))
 
     def write(self, atoms: ase.Atoms, line: Sample) -> None:
         """Add a frame; step and time go to its ``info``."""
-        atoms.info.update({"step": line.step, "time_ps": line.time})
+        atoms.info = {**without_info(atoms.info), "step": line.step, "time_ps": line.time}
         if self._trajectory is None:
+            atoms.info.update(as_info(self._origin))
             ase.io.write(self.path, atoms, format="extxyz", append=True)
         else:
             self._trajectory.write(atoms)
@@ -182,6 +193,7 @@ def _cut_trajectory(path: Path, n_frames: int) -> None:
         if found == n_frames:
             return
         with replaced_when_done(path) as temporary, Trajectory(temporary, "w") as kept:
+            kept.set_description(frames.description)
             for index in range(n_frames):
                 kept.write(frames[index])
 

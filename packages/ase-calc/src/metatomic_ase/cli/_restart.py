@@ -103,7 +103,7 @@ def _plain_info(atoms: ase.Atoms) -> Dict[str, Any]:
     return plain
 
 
-class _FromNewer(ValueError):
+class _NewerError(ValueError):
     """A restart file of a newer version than this one reads."""
 
 
@@ -126,7 +126,7 @@ def read_restart(path: str) -> Restart:
             arrays = {name: archive[name] for name in archive.files}
         text = json.loads(str(arrays["text"]))
         if text["version"] > _VERSION:
-            raise _FromNewer(
+            raise _NewerError(
                 f"expected a restart file of version {_VERSION} or older, got '{path}' of version {text['version']}; "
                 "upgrade metatomic-ase"
             )
@@ -143,7 +143,7 @@ def read_restart(path: str) -> Restart:
             model_hash=text["model_hash"],
             limits=text.get("limits", {}),
         )
-    except _FromNewer:
+    except _NewerError:
         raise
     except (ValueError, KeyError, TypeError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
         # what numpy and zipfile say of a file of another kind helps nobody

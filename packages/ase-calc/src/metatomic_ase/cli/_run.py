@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 import ase
 import numpy as np
@@ -45,16 +45,31 @@ class Outcome:
     signal: int
     samples: List[Sample]
 
-    def summary(self, settings: Settings, n_atoms: int) -> Dict[str, Any]:
-        """Give speed and means as data; means are over all that was logged by this process."""
+    def averaged(self, settings: Settings, equilibrate: float) -> List[Sample]:
+        """List what was logged after the first part of the whole run, which is left out of means.
+
+        Parameters
+        ----------
+        settings
+            Conditions.
+        equilibrate
+            Length of this part in ps.
+        """
+        # half a step: times are sums of rounded numbers
+        first = equilibrate - settings.timestep / 2000
+        return [line for line in self.samples if line.time >= first]
+
+    def summary(self, settings: Settings, n_atoms: int, equilibrate: float = 0.0) -> Dict[str, Any]:
+        """Give speed and means as data; means are over what this process logged, less the equilibration in ps."""
+        samples = self.averaged(settings, equilibrate)
         steps_per_second = self.n_steps / max(self.seconds, 1e-9)
         means = {
             name: {"mean": float(np.mean(values)), "std": float(np.std(values))}
             for name, values in (
-                ("temperature_K", [line.temperature for line in self.samples]),
-                ("pressure_GPa", [line.pressure for line in self.samples]),
-                ("volume_A3", [line.volume for line in self.samples]),
-                ("total_energy_eV", [line.total for line in self.samples]),
+                ("temperature_K", [line.temperature for line in samples]),
+                ("pressure_GPa", [line.pressure for line in samples]),
+                ("volume_A3", [line.volume for line in samples]),
+                ("total_energy_eV", [line.total for line in samples]),
             )
             if len(values) > 0
         }
@@ -66,9 +81,11 @@ class Outcome:
             "steps_per_second": steps_per_second,
             "ns_per_day": ns_per_day(steps_per_second, settings.timestep),
             **means,
+            "averages_from_ps": samples[0].time if samples else None,
+            "averages_to_ps": samples[-1].time if samples else None,
         }
         if settings.ensemble == "nve":
-            summary["drift_eV_per_atom_per_ps"] = drift(self.samples, n_atoms)
+            summary["drift_eV_per_atom_per_ps"] = drift(samples, n_atoms)
         return summary
 
 
@@ -88,6 +105,8 @@ class Run:
         Calculator of the atoms.
     files
         Paths of "trajectory", "log" and "restart".
+    origin
+        What `_provenance.provenance` gave.
     continued
         For a run that goes on in its files what was in them, as in ``start.files``; None for new files.
 
@@ -102,6 +121,7 @@ class Run:
         start: Restart,
         calculator: MetatomicCalculator,
         files: Dict[str, Path],
+        origin: Mapping[str, Any],
         continued: Optional[Dict[str, Dict[str, Any]]] = None,
     ):
         self.start = start
@@ -117,8 +137,8 @@ class Run:
         self.atoms.get_potential_energy()
         limits = Limits(**{"temperature": largest_temperature(start.settings.temperature), **start.limits})
         self._guard = Guard(limits, self.atoms, start.settings.timestep)
-        self._log = Log(files["log"], (continued or {}).get("log"))
-        self._frames = Frames(files["trajectory"], (continued or {}).get("trajectory"))
+        self._log = Log(files["log"], origin, (continued or {}).get("log"))
+        self._frames = Frames(files["trajectory"], origin, (continued or {}).get("trajectory"))
         self._samples: List[Sample] = []
         self._new_files = continued is None
         self.saved: Optional[int] = None

@@ -1,6 +1,7 @@
 """Structures and files: reading with readable errors, writing whole or not at all, and results that go with them."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -13,6 +14,9 @@ from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 from metatomic_core._elements import symbols
 from metatomic_core.cli._common import one_line
 
+_INDEX = re.compile(r"[-+]?\d*(:[-+]?\d*){0,2}")
+# the shortest line of an atom, "H 0 0 0"
+_SHORTEST_LINE = 7
 # formats that hold energies, forces and stresses
 KEEPS_RESULTS = ("extxyz", "traj", "json", "db")
 
@@ -33,17 +37,42 @@ def read_structures(path: str, file_format: Optional[str] = None, index: str = "
         raise ValueError(
             f"expected `--format` to be a format of ASE, got '{file_format}'; `ase info --formats` lists them"
         )
+    _check_size(path, file_format)
     try:
         structures = ase.io.read(path, index=index, format=file_format)
     except Exception as error:
         if isinstance(error, (IndexError, StopIteration)):
             raise ValueError(f"expected an index of a structure in '{path}', got '{index}'") from error
+        if not _INDEX.fullmatch(index):
+            raise ValueError(
+                f"expected `--index` to be a number or a slice, such as 0, -1, :100 or ::10, got '{index}'"
+            ) from error
         reason = one_line(error)
         raise ValueError(f"expected structures that ASE reads, got '{path}': {reason}; try `--format`") from error
     found = structures if isinstance(structures, list) else [structures]
     if not found:
         raise ValueError(f"expected structures in '{path}', got none for `--index` '{index}'")
     return found
+
+
+def _check_size(path: str, file_format: Optional[str]) -> None:
+    """Refuse an xyz file that is too short for the atoms that it declares, which ASE would make room for.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if Path(path).suffix not in (".xyz", ".extxyz") and file_format not in ("xyz", "extxyz"):
+        return
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        declared = file.readline(64).strip()
+    if declared.isdigit() and int(declared) * _SHORTEST_LINE > size:
+        raise ValueError(
+            f"expected {int(declared)} atoms in '{path}', as its first line says, got a file of {size} bytes, which is "
+            "too short for them"
+        )
 
 
 def read_structure(path: str, file_format: Optional[str] = None, index: str = "-1") -> ase.Atoms:

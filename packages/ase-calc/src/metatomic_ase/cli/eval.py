@@ -1,27 +1,38 @@
 """``metatomic eval``: energies, forces and stresses of many structures, in batches."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import click
 
 from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
 
-from ._common import calculator, model_options, structure_options
+from ._common import StopOnSignal, calculator, model_options, structure_options
 
 if TYPE_CHECKING:
     import ase
 
     from metatomic_ase import MetatomicCalculator
 
-_EPILOG = """\b
+    from ._properties import Property
+
+_EPILOG = """The output keeps all that the input says about the structures, and has energy (eV), forces (eV/Å) and
+stress (eV/Å^3, tension positive, for periodic structures) in the place of those of the input.
+
+--property adds energies (per atom, in eV) or any output of the model, such as energy_uncertainty: values per atom
+become arrays, values per structure entries of info, under the name of the output with _ for other signs, in the units
+of ASE; charge and dipole become the charges and the dipole of ASE.  Arrays need an .extxyz file.
+
+Ctrl-C and SIGTERM end the work after the current batch: the output has the structures that are done, and the same
+command with --resume does the others.
+
+\b
 Examples:
   metatomic eval silicon.pt structures.xyz -o evaluated.extxyz
+  metatomic eval silicon.pt structures.xyz -o evaluated.extxyz --property energies
+  metatomic eval silicon.pt structures.xyz -o evaluated.extxyz --resume
   metatomic eval silicon.pt run.traj -o last.extxyz --index -10: --batch-size 32
-  metatomic eval silicon.pt structures.xyz --json
-
-The output keeps all that the input says about the structures, and has energy (eV), forces (eV/Å) and stress (eV/Å^3,
-tension positive, for periodic structures) in the place of those of the input."""
+  metatomic eval silicon.pt structures.xyz --json"""
 
 
 @click.command("eval", epilog=_EPILOG)
@@ -32,16 +43,22 @@ tension positive, for periodic structures) in the place of those of the input.""
 @click.option(
     "--batch-size", type=click.IntRange(min=1), metavar="N", default=16, show_default=True, help="Structures at a time."
 )
+@click.option("--property", "names", multiple=True, metavar="NAME", help="Also write this output of the model.")
+@click.option("--resume", is_flag=True, help="Go on after the structures that the output already has.")
 @structure_options
 @model_options
 @force_option
 @json_option
+@click.pass_context
 def evaluate(
+    ctx: click.Context,
     model: str,
     structures: str,
     output: Optional[str],
     index: str,
     batch_size: int,
+    names: Tuple[str, ...],
+    resume: bool,
     file_format: Optional[str],
     force: bool,
     as_json: bool,
@@ -51,26 +68,92 @@ def evaluate(
 
     STRUCTURES is a file of any format that ASE reads.
     """
-    if output is None and not as_json:
-        raise click.UsageError("expected -o FILE or --json, got neither")
-    path = None if output is None else checked_output(output, force)
-    calc = calculator(model, model_arguments, uncertainty_threshold=None)
+    if output is None and (not as_json or resume):
+        raise click.UsageError(f"expected -o FILE{' with --resume' if resume else ' or --json'}, got neither")
+    path = None if output is None else checked_output(output, force or resume)
+    calc = calculator(model, dict(model_arguments), uncertainty_threshold=None)
 
-    from ._structures import check_species, read_structures
+    from ._properties import ENERGIES, find_properties
+    from ._provenance import print_citations, provenance
+    from ._structures import check_species, read_structures, write_structures
 
+    properties = find_properties(calc, names)
+    if path is not None:
+        _check_arrays(path, [one.key for one in properties if one.per_atom and not one.is_result])
     images = read_structures(structures, file_format, index)
     check_species(images, calc.capabilities().atomic_types, structures)
     if path is not None:
         _check_format(path, len(images))
-    evaluated, seconds = _evaluate(calc, images, batch_size, structures)
-    if path is not None:
-        from ._structures import write_structures
-
-        write_structures(path, evaluated)
+    options = {"structures": structures, "index": index, "file_format": file_format, "property": list(names)}
+    given = {name: value for name, value in model_arguments.items() if value != "off"}
+    origin = provenance("eval", model, calc, {**options, **given})
+    evaluated = _done(path, images, origin) if resume and path is not None and path.exists() else []
+    n_before = len(evaluated)
+    with StopOnSignal() as stop:
+        work = _Work(calc, images, properties, ENERGIES in names, structures, origin)
+        seconds = work.run(evaluated, batch_size, stop)
+        if path is not None and len(evaluated) > n_before:
+            write_structures(path, evaluated)
     if as_json:
-        print_json([_data(atoms) for atoms in evaluated])
-        return
-    _report(evaluated, images, seconds, path)
+        keys = [one.key for one in properties]
+        print_json({"origin": origin, "structures": [_data(atoms, keys) for atoms in evaluated]})
+    elif evaluated:
+        _report(evaluated, images, seconds, path)
+    print_citations(calc)
+    if stop.number:
+        kept = f"'{path}' has them; go on with the same command and --resume" if path is not None and evaluated else ""
+        done = f"stopped after {len(evaluated)} of {len(images)} structures"
+        click.echo(f"metatomic: {done}{'; ' + kept if kept else ''}", err=True)
+        ctx.exit(stop.exit_status)
+
+
+def _check_arrays(path: Path, keys: Sequence[str]) -> None:
+    """Check that a file holds arrays of any name."""
+    if keys and path.suffix not in (".extxyz", ".xyz"):
+        raise ValueError(f"expected an .extxyz file for `--property` {keys[0]}, which is per atom, got '{path}'")
+
+
+def _done(path: Path, images: "Sequence[ase.Atoms]", origin: Mapping[str, Any]) -> "List[ase.Atoms]":
+    """Read the structures that an interrupted command has done.
+
+    Raises
+    ------
+    ValueError
+        If they are not the first of the input, have no results, or come from another model.
+    """
+    import numpy as np
+
+    from ._structures import read_structures
+
+    done = read_structures(str(path))
+    for index, atoms in enumerate(done):
+        if index >= len(images) or not np.array_equal(atoms.numbers, images[index].numbers):
+            same = False
+        else:
+            # text holds eight decimals
+            same = np.allclose(atoms.positions, images[index].positions, rtol=0, atol=1e-6)
+        if not same or atoms.calc is None or not {"energy", "forces"} <= atoms.calc.results.keys():
+            raise ValueError(
+                f"expected the first results of this command in '{path}' for --resume, got another structure {index}; "
+                "use --force to begin anew"
+            )
+        if atoms.info.get("metatomic_sha256", origin["model"]["sha256"]) != origin["model"]["sha256"]:
+            raise ValueError(
+                f"expected results of the same model in '{path}' for --resume, got those of another; use --force to "
+                "begin anew"
+            )
+        if str(atoms.info.get("metatomic_options", _options(origin))) != _options(origin):
+            raise ValueError(
+                f"expected results of the same options in '{path}' for --resume, got "
+                f"'{atoms.info['metatomic_options']}'; use --force to begin anew"
+            )
+    return done
+
+
+def _options(origin: Mapping[str, Any]) -> str:
+    from ._provenance import as_info
+
+    return as_info(origin)["metatomic_options"]
 
 
 def _check_format(path: Path, n_structures: int) -> None:
@@ -86,32 +169,81 @@ def _check_format(path: Path, n_structures: int) -> None:
         )
 
 
-def _evaluate(
-    calc: "MetatomicCalculator", images: "Sequence[ase.Atoms]", batch_size: int, source: str
-) -> "tuple[List[ase.Atoms], float]":
-    """Give copies of the structures with their results, and the time it took in seconds."""
-    from metatomic_ase._convert import voigt
+class _Work:
+    """What to evaluate, and how.
 
-    from ._progress import Progress
-    from ._structures import with_results
+    Parameters
+    ----------
+    calculator
+        The calculator.
+    images
+        All structures.
+    properties
+        Outputs to add.
+    with_energies
+        Whether to add energies per atom.
+    source
+        File of the structures, for messages.
+    origin
+        What `_provenance.provenance` gave.
+    """
 
-    evaluated: List[ase.Atoms] = []
-    with Progress("structure", len(images)) as progress:
-        for start in range(0, len(images), batch_size):
-            batch = list(images[start : start + batch_size])
-            results = _batch(calc, batch, start, source)
-            stresses = results.get("stress", [None] * len(batch))
-            for atoms, energy, forces, stress in zip(batch, results["energy"], results["forces"], stresses):
-                values = {"energy": energy, "forces": forces, "stress": None if stress is None else voigt(stress)}
-                evaluated.append(with_results(atoms, values))
-            progress.update(len(evaluated), f"{progress.rate(len(evaluated)):.3g} structures/s")
-        return evaluated, progress.elapsed
+    def __init__(
+        self,
+        calculator: "MetatomicCalculator",
+        images: "Sequence[ase.Atoms]",
+        properties: "Sequence[Property]",
+        with_energies: bool,
+        source: str,
+        origin: Mapping[str, Any],
+    ):
+        self._calculator = calculator
+        self._images = images
+        self._properties = properties
+        self._with_energies = with_energies
+        self._source = source
+        self._origin = origin
+
+    def run(self, evaluated: "List[ase.Atoms]", batch_size: int, stop: StopOnSignal) -> float:
+        """Add copies of the structures with their results to those that are there, until a signal; give seconds."""
+        from ._progress import Progress
+
+        first, total = len(evaluated), len(self._images)
+        with Progress("structure", total, first) as progress:
+            while len(evaluated) < total and not stop.number:
+                start = len(evaluated)
+                evaluated.extend(self._results(list(self._images[start : start + batch_size]), start))
+                progress.update(len(evaluated), f"{progress.rate(len(evaluated)):.3g} structures/s")
+            return progress.elapsed
+
+    def _results(self, batch: "List[ase.Atoms]", start: int) -> "List[ase.Atoms]":
+        """Give copies of a batch with their results."""
+        from metatomic_ase._convert import voigt
+
+        from ._properties import attach, compute
+        from ._provenance import as_info, without_info
+        from ._structures import with_results
+
+        results = _batch(self._calculator, batch, start, self._source, self._with_energies)
+        more = compute(self._calculator, batch, self._properties)
+        found = []
+        for index, atoms in enumerate(batch):
+            values = {name: listed[index] for name, listed in results.items()}
+            if values.get("stress") is not None:
+                values["stress"] = voigt(values["stress"])
+            one = with_results(atoms, values)
+            one.info = {**without_info(one.info), **as_info(self._origin)}
+            attach(one, more[index], self._properties)
+            found.append(one)
+        return found
 
 
-def _batch(calc: "MetatomicCalculator", batch: "List[ase.Atoms]", start: int, source: str) -> Dict[str, List[Any]]:
+def _batch(
+    calc: "MetatomicCalculator", batch: "List[ase.Atoms]", start: int, source: str, per_atom: bool
+) -> Dict[str, List[Any]]:
     """Evaluate a batch; if that fails find the structure that is the reason."""
     try:
-        return calc.compute_energy(batch, compute_forces_and_stresses=True)
+        return calc.compute_energy(batch, compute_forces_and_stresses=True, per_atom=per_atom)
     except ValueError:
         for index, atoms in enumerate(batch):
             try:
@@ -121,14 +253,18 @@ def _batch(calc: "MetatomicCalculator", batch: "List[ase.Atoms]", start: int, so
         raise
 
 
-def _data(atoms: "ase.Atoms") -> Dict[str, Any]:
+def _data(atoms: "ase.Atoms", keys: Sequence[str]) -> Dict[str, Any]:
     results = atoms.calc.results
+    places = {**atoms.info, **atoms.arrays, **results}
+    energies = {"energies_eV": results["energies"]} if "energies" in results else {}
     return {
         "formula": atoms.get_chemical_formula(),
         "n_atoms": len(atoms),
         "energy_eV": results["energy"],
         "forces_eV_per_A": results["forces"],
         "stress_eV_per_A3": results.get("stress"),
+        **energies,
+        **{key: places[key] for key in keys},
     }
 
 
@@ -147,7 +283,7 @@ def _report(
         spread += f" on average, from {energies.min():.6f} to {energies.max():.6f}"
     table.add_row("energy", spread)
     table.add_row("largest force", f"{max(np.abs(atoms.calc.results['forces']).max() for atoms in evaluated):.6g} eV/Å")
-    given = [atoms.calc.results if atoms.calc is not None else {} for atoms in images]
+    given = [atoms.calc.results if atoms.calc is not None else {} for atoms in images[: len(evaluated)]]
     if all("energy" in results for results in given):
         errors = energies - np.array([results["energy"] for results in given]) / n_atoms
         table.add_row("against the input", f"energy RMSE {1000 * np.sqrt((errors**2).mean()):.4g} meV per atom")

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 import click
 from click.core import ParameterSource
@@ -18,14 +18,8 @@ if TYPE_CHECKING:
     from ._restart import Restart
     from ._run import Outcome, Run
 
-_EPILOG = """\b
-Examples:
-  metatomic md silicon.pt silicon.xyz -o nve --temperature 600 --steps 10000
-  metatomic md silicon.pt silicon.xyz -o nvt --ensemble nvt --temperature 600 --steps 10000
-  metatomic md silicon.pt silicon.xyz -o npt --ensemble npt --temperature 600 --pressure "1 bar"
-  metatomic md silicon.pt --restart nvt.restart --steps 20000
-
-Files: PREFIX.traj (with velocities; `ase gui` opens it), PREFIX.log (columns for numpy.loadtxt) and PREFIX.restart.
+_EPILOG = """Files: PREFIX.traj (with velocities; `ase gui` opens it), PREFIX.log (columns for numpy.loadtxt) and
+PREFIX.restart.
 
 Restarts: the restart file holds positions, velocities, cell, the state of the random generator and the variables of
 thermostat and barostat, in full precision, and the conditions, which stay the same.  A run that goes on from it
@@ -34,7 +28,17 @@ that are written every N steps, within rounding from that of an interrupt.  Log 
 of the restart file, and appended to.  An interrupt (Ctrl-C) or SIGTERM ends the run after the current step, with a
 restart file.
 
-Temperatures are 2 E_kin / (3 N k_B), with fewer degrees of freedom for constraints, as in ASE."""
+A run that explodes, by the limits of --max-temperature, --max-energy-change and --max-move, ends with exit status 1;
+the last restart file is kept, and the state that passed a limit is the last frame of the trajectory.
+
+Temperatures are 2 E_kin / (3 N k_B), with fewer degrees of freedom for constraints, as in ASE.
+
+\b
+Examples:
+  metatomic md silicon.pt silicon.xyz -o nve --temperature 600 --steps 10000
+  metatomic md silicon.pt silicon.xyz -o nvt --ensemble nvt --temperature 600 --steps 10000
+  metatomic md silicon.pt silicon.xyz -o npt --ensemble npt --temperature 600 --pressure "1 bar"
+  metatomic md silicon.pt --restart nvt.restart --steps 20000"""
 
 # options that only some ensembles have: option -> ensembles
 _ONLY_FOR = {
@@ -64,7 +68,13 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--trajectory", metavar="FILE", help="Trajectory: .traj or .extxyz.  [default: PREFIX.traj]")
 @click.option("--log", metavar="FILE", help="Log.  [default: PREFIX.log]")
 @click.option("--restart", metavar="FILE", help="Go on from this restart file of an earlier run.")
-@click.option("--ensemble", type=click.Choice(["nve", "nvt", "npt"]), default="nve", show_default=True)
+@click.option(
+    "--ensemble",
+    type=click.Choice(["nve", "nvt", "npt"]),
+    default="nve",
+    show_default=True,
+    help="What is constant: energy and volume, temperature and volume, or temperature and pressure.",
+)
 @click.option("--temperature", type=Quantity("K", "300 K"), help="Of thermostat and initial velocities, in K.")
 @click.option(
     "--pressure", type=Quantity("GPa", "1 bar", positive=False, needs_unit=True), help="Pressure: '1 bar', '2.5 GPa'."
@@ -122,6 +132,13 @@ _POSITIVE = click.IntRange(min=1)
     "--repeat", type=(_POSITIVE, _POSITIVE, _POSITIVE), metavar="A B C", help="Repeat the cell along its vectors."
 )
 @click.option(
+    "--equilibrate",
+    type=Quantity("ps", "2 ps", positive=False),
+    default="0",
+    show_default=True,
+    help="Leave so much of the start of the whole run out of the averages, in ps.",
+)
+@click.option(
     "--max-temperature",
     type=Quantity("K", "20000 K"),
     help="Stop with an error above it, in K.  [default: 20000, or 3 times --temperature]",
@@ -160,21 +177,25 @@ def md(ctx: click.Context, model: str, as_json: bool, force: bool, restart: Opti
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
     model_names = ("device", "variants", "non_conservative", "extensions_directory", "check_consistency")
     model_arguments = {name: options.pop(name) for name in model_names}
+    equilibrate = options.pop("equilibrate")
     if restart is None:
         settings = _settings(options, given)
         files = _files(options, force)
-        calc = calculator(model, model_arguments)
+        calc = calculator(model, dict(model_arguments))
         start, continued = _new(model, settings, calc, options), None
     else:
         start, files, continued = _continued(model, restart, options, given, force)
-        calc = calculator(model, model_arguments)
+        calc = calculator(model, dict(model_arguments))
+    from ._provenance import print_citations, provenance
     from ._run import Run
 
-    run = Run(start, calc, files, continued)
+    origin = provenance("md", model, calc, _origin_options(start, options, model_arguments, restart))
+    run = Run(start, calc, files, origin, continued)
     if not as_json:
         click.echo(_title(run, calc), err=True)
     outcome = run.run()
-    _report(outcome, run, as_json)
+    _report(outcome, run, equilibrate, origin if as_json else None)
+    print_citations(calc)
     if outcome.signal:
         click.echo(
             f"metatomic: stopped after step {outcome.step}; go on with "
@@ -182,6 +203,18 @@ def md(ctx: click.Context, model: str, as_json: bool, force: bool, restart: Opti
             err=True,
         )
         ctx.exit(128 + outcome.signal)
+
+
+def _origin_options(
+    start: "Restart", options: Mapping[str, Any], model_arguments: Mapping[str, Any], restart: Optional[str]
+) -> Dict[str, Any]:
+    """Give the options that the trajectory depends on, those of the restart file included, and not its length."""
+    names = ("structure", "index", "file_format", "repeat", "new_velocities")
+    return {
+        **({"restart": restart, "from_step": start.step} if restart else {name: options[name] for name in names}),
+        **dataclasses.asdict(start.settings),
+        **{name: value for name, value in model_arguments.items() if value != "off"},
+    }
 
 
 def _settings(options: Dict[str, Any], given: "set[str]") -> "Settings":
@@ -313,17 +346,19 @@ def _title(run: "Run", calc: "MetatomicCalculator") -> str:
     return f"{len(run.atoms)} atoms ({formula}), {name}, {run.start.settings.describe()}, {run.start.total} steps{step}"
 
 
-def _report(outcome: "Outcome", run: "Run", as_json: bool) -> None:
-    """Print the summary."""
+def _report(outcome: "Outcome", run: "Run", equilibrate: float, origin: Optional[Mapping[str, Any]]) -> None:
+    """Print the summary: as data with its origin if that is given."""
     settings = run.start.settings
-    summary = outcome.summary(settings, len(run.atoms))
-    if as_json:
+    summary = outcome.summary(settings, len(run.atoms), equilibrate)
+    if origin is not None:
         files = {name: str(path) for name, path in run.files.items()}
-        print_json({**summary, "settings": dataclasses.asdict(settings), "files": files})
+        print_json({**summary, "settings": dataclasses.asdict(settings), "files": files, "origin": origin})
         return
+    n_samples = len(outcome.averaged(settings, equilibrate))
     table = columns()
     table.add_row("steps", f"{outcome.step} ({summary['time_ps']:g} ps)")
     table.add_row("speed", f"{summary['steps_per_second']:.3g} steps/s, {summary['ns_per_day']:.3g} ns/day")
+    table.add_row("averages", _averaged(summary, run.start.step, equilibrate))
     for label, name, unit in (
         ("temperature", "temperature_K", "K"),
         ("pressure", "pressure_GPa", "GPa"),
@@ -332,9 +367,25 @@ def _report(outcome: "Outcome", run: "Run", as_json: bool) -> None:
     ):
         mean = summary.get(name)
         if mean is not None and mean["mean"] == mean["mean"]:
-            table.add_row(label, f"{mean['mean']:.6g} {unit}, standard deviation {mean['std']:.3g}")
+            # rounding, where it does not change at all
+            varies = mean["std"] > 1e-10 * abs(mean["mean"])
+            spread = f", standard deviation {mean['std']:.3g}" if varies else ", fixed"
+            table.add_row(label, f"{mean['mean']:.6g} {unit}{spread if n_samples > 1 else ''}")
     if "drift_eV_per_atom_per_ps" in summary:
         table.add_row("energy drift", f"{summary['drift_eV_per_atom_per_ps']:.2e} eV per atom and ps")
     for name, path in run.files.items():
         table.add_row(name, str(path))
     print_table(table)
+
+
+def _averaged(summary: Mapping[str, Any], first_step: int, equilibrate: float) -> str:
+    """Say which part of the run the averages are of."""
+    start, end = summary["averages_from_ps"], summary["averages_to_ps"]
+    if start is None:
+        return "none: nothing was logged"
+    what = f"of {start:g} to {end:g} ps"
+    if first_step and start >= equilibrate:
+        what += ", the part since the restart"
+    if not equilibrate:
+        what += ", equilibration included (see --equilibrate)"
+    return what

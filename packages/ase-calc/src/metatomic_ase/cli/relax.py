@@ -1,7 +1,9 @@
 """``metatomic relax``: positions, and the cell if wanted, at the minimum of energy or enthalpy."""
 
+import contextlib
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 import click
 
@@ -12,17 +14,21 @@ from ._common import Quantity, StopOnSignal, calculator, model_options, structur
 if TYPE_CHECKING:
     import ase
 
-_EPILOG = """\b
+_EPILOG = """A relaxation that does not converge writes its last structure, says so, and ends with exit status 1; to go
+on, relax that structure: `metatomic relax MODEL relaxed.extxyz -o further.extxyz`.  With --cell, the forces on the cell
+(of ASE's FrechetCellFilter: virial per atom) must be below --fmax as well.  Only strains within the periodic directions
+are relaxed.
+
+\b
 Examples:
   metatomic relax silicon.pt silicon.xyz -o relaxed.extxyz
   metatomic relax silicon.pt silicon.xyz -o relaxed.extxyz --cell full --fmax 0.001
   metatomic relax silicon.pt silicon.xyz -o pressed.extxyz --cell isotropic --pressure "5 GPa"
+  metatomic relax silicon.pt relaxed.extxyz -o further.extxyz"""
 
-A relaxation that does not converge writes its last structure, says so, and ends with exit status 1.  With --cell, the
-forces on the cell (of ASE's FrechetCellFilter: virial per atom) must be below --fmax as well.  Only strains within the
-periodic directions are relaxed."""
-
-_OPTIMIZERS = ("FIRE", "BFGS", "LBFGS")
+# remark of scipy, with an error below 1e-7
+_LOGM_ROUNDING = r"logm result may be inaccurate, approximate err = [\d.]+e-(0[89]|[1-9]\d)$"
+_OPTIMIZERS = ("fire", "bfgs", "lbfgs")
 # steps between lines where output is no terminal
 _LINE_EVERY = 20
 
@@ -44,7 +50,13 @@ _LINE_EVERY = 20
 @click.option(
     "--pressure", type=Quantity("GPa", "1 bar", positive=False, needs_unit=True), help="Pressure: '1 bar', '2.5 GPa'."
 )
-@click.option("--optimizer", type=click.Choice(_OPTIMIZERS, case_sensitive=False), default="LBFGS", show_default=True)
+@click.option(
+    "--optimizer",
+    type=click.Choice(_OPTIMIZERS, case_sensitive=False),
+    default="lbfgs",
+    show_default=True,
+    help="Optimizer of ASE; fire is slower, and safer far from the minimum.",
+)
 @click.option(
     "--steps", type=click.IntRange(min=0), metavar="N", default=500, show_default=True, help="Largest number of steps."
 )
@@ -81,8 +93,9 @@ def relax(
     path = checked_output(output, force)
     if trajectory is not None:
         checked_output(trajectory, force, "--trajectory")
-    calc = calculator(model, model_arguments, uncertainty_threshold=None)
+    calc = calculator(model, dict(model_arguments), uncertainty_threshold=None)
 
+    from ._provenance import as_info, print_citations, provenance, without_info
     from ._structures import check_species, output_format, read_structure, with_results, write_structures
 
     output_format(path, 1)
@@ -95,20 +108,30 @@ def relax(
         converged, n_steps, largest = _minimize(target, optimizer, fmax, steps, trajectory, stop)
     after = _measure(atoms)
     calculated = {name: atoms.calc.results.get(name) for name in ("energy", "forces", "stress")}
-    write_structures(path, [with_results(atoms, calculated)])
+    options = {"structure": structure, "index": index, "file_format": file_format, "cell": cell, "pressure": pressure}
+    options.update({"fmax": fmax, "optimizer": optimizer, "steps": n_steps})
+    options.update((name, value) for name, value in model_arguments.items() if value != "off")
+    origin = provenance("relax", model, calc, options)
+    relaxed = with_results(atoms, calculated)
+    relaxed.info = {**without_info(relaxed.info), **as_info(origin)}
+    write_structures(path, [relaxed])
     if as_json:
-        print_json(
-            {"converged": converged, "steps": n_steps, "fmax_eV_per_A": largest, "before": before, "after": after}
-        )
+        data = {"converged": converged, "steps": n_steps, "fmax_eV_per_A": largest, "before": before, "after": after}
+        print_json({**data, "origin": origin})
     else:
         _report(before, after, converged, n_steps, path)
+    print_citations(calc)
     if stop.number:
-        click.echo(f"metatomic: stopped after {n_steps} steps; '{path}' has the last structure", err=True)
+        click.echo(
+            f"metatomic: stopped after {n_steps} steps; '{path}' has the last structure; go on with "
+            f"`metatomic relax {model} {path} -o FILE`",
+            err=True,
+        )
         ctx.exit(stop.exit_status)
     if not converged:
         raise RuntimeError(
             f"expected forces below {fmax:g} eV/Å within {steps} steps, got {largest:.4g} eV/Å; '{path}' has the last "
-            "structure: relax it further, or raise --steps"
+            f"structure; go on with `metatomic relax {model} {path} -o FILE`, or raise --steps"
         )
 
 
@@ -150,6 +173,18 @@ def _target(atoms: "ase.Atoms", cell: str, pressure: float) -> Any:
     )
 
 
+@contextlib.contextmanager
+def _quiet_logm() -> Iterator[None]:
+    """Context without the remarks of scipy about errors of rounding in the logarithm of the strain.
+
+    scipy warns above 2e-13, which the 3x3 matrices of ASE's filter for the cell pass at each step by rounding; errors
+    below 1e-7 are far below those of forces.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=_LOGM_ROUNDING, category=RuntimeWarning)
+        yield
+
+
 def _minimize(
     target: Any, optimizer: str, fmax: float, steps: int, trajectory: Optional[str], stop: StopOnSignal
 ) -> "tuple[bool, int, float]":
@@ -160,8 +195,12 @@ def _minimize(
     from metatomic_core.cli._common import console
 
     out = console(stderr=True)
-    make = getattr(ase.optimize, optimizer)
-    with make(target, logfile=None, trajectory=trajectory) as dynamics, out.status("relaxing") as status:
+    make = getattr(ase.optimize, optimizer.upper())
+    with (
+        make(target, logfile=None, trajectory=trajectory) as dynamics,
+        out.status("relaxing") as status,
+        _quiet_logm(),
+    ):
         converged = False
         for converged in dynamics.irun(fmax=fmax, steps=steps):
             converged = bool(converged)

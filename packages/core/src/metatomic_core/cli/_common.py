@@ -43,6 +43,16 @@ def one_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def house_style(message: str) -> str:
+    """Give a message of click as ours are: one line, lower-case start, no full stop; questions stay questions."""
+    text = " ".join(message.split()).rstrip(".")
+    # click: "No such option '--jsn'. Did you mean '--json'?", and "(Did you mean one of: '--a', '--b'?)"
+    text = text.replace(" (Did you mean", ". Did you mean").replace("?)", "?")
+    text = text.replace(".. Did", ". Did").replace(". Did you mean", "; did you mean")
+    # not "NVE", nor a sentence that starts with a name in quotes
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
 def print_warning(
     message: Union[Warning, str],
     category: Type[Warning],

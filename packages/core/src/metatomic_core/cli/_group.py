@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 import click
 
-from ._common import SuggestingGroup, one_line, print_warning
+from ._common import SuggestingGroup, house_style, one_line, print_warning
 
 ENTRY_POINT_GROUP = "metatomic.commands"
 # name: module, attribute, what it does
@@ -26,8 +26,14 @@ _ADAPTERS = {
     "eval": ("metatomic-ase", "Compute energies, forces and stresses of structures."),
     "md": ("metatomic-ase", "Run molecular dynamics: NVE, NVT or NPT."),
     "relax": ("metatomic-ase", "Relax atoms, and the cell if wanted."),
-    "ipi": ("metatomic-ipi", "Run a model as a driver of i-PI."),
-    "lammps": ("metatomic-lammps", "Build and find the LAMMPS plugin."),
+    "ipi": ("metatomic-ipi", "Run i-PI with a model, or a model as a client of i-PI."),
+    "lammps": ("metatomic-lammps", "Run LAMMPS with the pair style, which is built if needed."),
+}
+# package: its folder in the repository.  They are not on PyPI, where metatomic-ase is a package of another project.
+_FOLDERS = {
+    "metatomic-ase": "packages/ase-calc",
+    "metatomic-ipi": "packages/ipi-driver",
+    "metatomic-lammps": "packages/lammps-glue",
 }
 _VERSIONED = ("metatomic-ase", "metatomic-ipi", "metatomic-lammps", "torch")
 # Errors that say what is wrong with what the user gave; anything else is a bug and keeps its traceback.
@@ -46,6 +52,23 @@ def _installed() -> Dict[str, importlib.metadata.EntryPoint]:
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         found.setdefault(entry.name, entry)
     return found
+
+
+def _install(package: str) -> str:
+    """Say how to install a package."""
+    if package not in _FOLDERS:
+        return f"run `pip install --upgrade {package}`"
+    return f"run `pip install ./packages/core ./{_FOLDERS[package]}` in a clone of metatomic-core"
+
+
+def _version_of_others(package: str) -> Optional[str]:
+    """Give the version of a distribution that has the name of one of ours and none of its commands, or None."""
+    try:
+        found = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    ours = any(entry.group == ENTRY_POINT_GROUP for entry in found.entry_points)
+    return None if ours else found.version
 
 
 def _package(entry: importlib.metadata.EntryPoint) -> str:
@@ -75,8 +98,8 @@ class CommandGroup(SuggestingGroup):
                 raise
             package, reason = _package(entry), f"{type(error).__name__}: {one_line(error)}"
             raise click.ClickException(
-                f"the command '{cmd_name}' of {package} does not load: {reason}; run `pip install --upgrade "
-                f"{package}`, or see `metatomic --debug {cmd_name}`"
+                f"the command '{cmd_name}' of {package} does not load: {reason}; {_install(package)}, or see "
+                f"`metatomic --debug {cmd_name}`"
             ) from error
         if not isinstance(command, click.Command):
             raise click.ClickException(
@@ -92,7 +115,13 @@ class CommandGroup(SuggestingGroup):
         name = args[0]
         if not ctx.resilient_parsing and name in _ADAPTERS and name not in self.list_commands(ctx):
             package = _ADAPTERS[name][0]
-            raise click.ClickException(f"the command '{name}' is part of {package}; run `pip install {package}`")
+            other = _version_of_others(package)
+            if other is not None:
+                raise click.ClickException(
+                    f"expected {package} of metatomic-core for the command '{name}', got {package} {other} of another "
+                    f"project; run `pip uninstall {package}`, and then {_install(package).replace('run ', '', 1)}"
+                )
+            raise click.ClickException(f"the command '{name}' is part of {package}; {_install(package)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -108,9 +137,11 @@ class CommandGroup(SuggestingGroup):
                 rows.append((name, f"From {_package(installed[name])}."))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
-        missing = [(name, f"pip install {row[0]}") for name, row in _ADAPTERS.items() if name not in installed]
+        missing = [
+            (name, f"pip install ./{_FOLDERS[row[0]]}") for name, row in _ADAPTERS.items() if name not in installed
+        ]
         if missing:
-            with formatter.section("Commands of packages that are not installed"):
+            with formatter.section("Commands of packages that are not installed (in a clone of metatomic-core)"):
                 formatter.write_dl(missing)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -144,8 +175,10 @@ class CommandGroup(SuggestingGroup):
             if error.ctx is not None and not error.ctx.args and type(error).__name__ == "NoArgsIsHelpError":
                 error.show()
                 return error.exit_code
-            hint = f"; see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
-            return _fail(error.format_message().rstrip(".?") + hint, error.exit_code)
+            message = house_style(error.format_message())
+            sign = "" if message.endswith("?") else ";"
+            hint = f"{sign} see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
+            return _fail(message + hint, error.exit_code)
         except click.ClickException as error:
             return _fail(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):

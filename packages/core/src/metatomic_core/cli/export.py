@@ -38,7 +38,13 @@ Examples:
 _COMMON_OPTIONS = (
     click.option("-o", "--output", required=True, metavar="FILE", help="Model file to write, by habit .pt."),
     click.option("--species", multiple=True, metavar="SYMBOL", help="Element; give it once for each."),
-    click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float64", "float32"]),
+        default="float64",
+        show_default=True,
+        help="Precision that the model computes in.",
+    ),
     json_option,
     force_option,
 )
@@ -77,7 +83,11 @@ def export() -> None:
 )
 @click.option("--onset", type=float, help="Where --shift smooth begins.  [default: 0.66 times the cutoff]")
 @click.option(
-    "--mixing", type=click.Choice(["lorentz-berthelot", "geometric"]), default="lorentz-berthelot", show_default=True
+    "--mixing",
+    type=click.Choice(["lorentz-berthelot", "geometric"]),
+    default="lorentz-berthelot",
+    show_default=True,
+    help="Rule for sigma between species: arithmetic or geometric mean; epsilon is the geometric mean.",
 )
 @_common_options
 def lj(

@@ -1,0 +1,105 @@
+"""What results come from (model, versions, options), for files and data, and what to cite for them."""
+
+import importlib.metadata
+import json
+import os
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+
+import click
+
+if TYPE_CHECKING:
+    from metatomic_ase import MetatomicCalculator
+
+# start of the names in ``atoms.info``
+PREFIX = "metatomic_"
+_PACKAGES = ("metatomic-core", "metatomic-ase", "torch", "ase")
+# what says where results go, not what they are
+_NOT_RESULTS = ("prefix", "output", "force", "as_json", "debug", "plot")
+
+
+def provenance(
+    command: str, model: str, calculator: "MetatomicCalculator", options: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """Give what results come from, as plain data.
+
+    Parameters
+    ----------
+    command
+        Name of the command.
+    model
+        Path of the model file.
+    calculator
+        Calculator of the model.
+    options
+        Options of the command, by name; those that are None or empty are left out.
+
+    Returns
+    -------
+    dict
+        "command"; "model" with "name", "file" and "sha256"; "versions" by package; "options".
+    """
+    from ._restart import file_hash
+
+    return {
+        "command": f"metatomic {command}",
+        "model": {
+            "name": calculator.metadata().name,
+            "file": os.fspath(model),
+            "sha256": file_hash(model),
+        },
+        "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
+        "options": {
+            name: value
+            for name, value in options.items()
+            if name not in _NOT_RESULTS and value is not None and value is not False and value not in ((), "")
+        },
+    }
+
+
+def header(data: Mapping[str, Any]) -> List[str]:
+    """Give what `provenance` gave as lines of text, without marks of comments."""
+    model = data["model"]
+    return [
+        f"{data['command']}, {_joined(data['versions'], ' ')}",
+        f"model: {model['name'] or 'unnamed'}, file {json.dumps(model['file'])}, sha256 {model['sha256']}",
+        f"options: {_joined(data['options'], '=')}",
+    ]
+
+
+def _joined(values: Mapping[str, Any], sign: str) -> str:
+    return ", ".join(f"{name}{sign}{value}" for name, value in values.items())
+
+
+def as_info(data: Mapping[str, Any]) -> Dict[str, str]:
+    """Give what `provenance` gave as entries of ``atoms.info``, each a line of text."""
+    first, _, options = header(data)
+    return {
+        f"{PREFIX}model": data["model"]["name"] or data["model"]["file"],
+        f"{PREFIX}sha256": data["model"]["sha256"],
+        f"{PREFIX}command": first,
+        f"{PREFIX}options": options.partition(": ")[2],
+    }
+
+
+def without_info(info: Mapping[str, Any]) -> Dict[str, Any]:
+    """Give the entries of ``atoms.info`` without those of an earlier command."""
+    return {name: value for name, value in info.items() if name not in _INFO_NAMES}
+
+
+_INFO_NAMES = tuple(f"{PREFIX}{name}" for name in ("model", "sha256", "command", "options"))
+
+# kinds of references of `ModelMetadata`, in the order of importance to a user of the model
+_KINDS = (("model", "the model"), ("architecture", "its architecture"), ("implementation", "its implementation"))
+
+
+def citations(calculator: "MetatomicCalculator") -> List[Tuple[str, str]]:
+    """List what to cite for a model, each with what it is for."""
+    references = calculator.metadata().references
+    return [(text, what) for kind, what in _KINDS for text in references.get(kind, [])]
+
+
+def print_citations(calculator: "MetatomicCalculator") -> None:
+    """Print what to cite in one block on standard error; nothing for models that name nothing."""
+    found = citations(calculator)
+    if found:
+        click.echo("\n".join(["please cite", *(f"  {text} ({what})" for text, what in found)]), err=True)
