@@ -7,6 +7,8 @@
 
 #include <string>
 
+struct AtomOutput;
+
 namespace LAMMPS_NS {
 
 class PairMetatomic : public Pair {
@@ -30,9 +32,10 @@ class PairMetatomic : public Pair {
   struct Data;
   Data *data;
 
-  void name_units();
-  void choose_outputs();
-  std::string unknown_output(const std::string &) const;
+  static void name_units(Data &);
+  void choose_outputs(Data &) const;
+  static std::string unknown_output(const Data &, const std::string &);
+  void keep_users(const Data &);
   void agree(const std::string &);
   void check_setup();
   void widen_ghost_shell();
@@ -44,6 +47,7 @@ class PairMetatomic : public Pair {
   void check_results();
   void add_results();
   void add_atomic_virials();
+  void make_room(AtomOutput &) const;
   void store_outputs();
   void warn_uncertain();
 };
