@@ -12,6 +12,7 @@
 #include "error.h"
 #include "force.h"
 #include "group.h"
+#include "input.h"
 #include "memory.h"
 #include "neighbor.h"
 #include "update.h"
@@ -305,38 +306,66 @@ void PairMetatomic::init_style()
   d.nodes_valid = false;
 }
 
+// The width of ghosts that users asked for, and the one that stands in its place: of each LAMMPS, since several styles may
+// widen it.
+struct Shell {
+  double before = 0.0, width = 0.0;
+};
+
+static Shell &shell_of(LAMMPS *lmp)
+{
+  static std::map<LAMMPS *, Shell> shells;
+  return shells[lmp];
+}
+
 // Ask for ghosts up to the interaction range, while the neighbor lists end at their cutoff.  Each step of a message
 // can start from another copy of an atom, so that the skin counts once for each.  A model whose range is the cutoff, but
 // which needs pairs between ghosts, may need them at any ghost within the range: one step more.
 void PairMetatomic::widen_ghost_shell()
 {
   Data &d = *data;
-  if (data->shell == 0.0 || comm->cutghostuser != data->shell) data->shell_before = comm->cutghostuser;
-  if (d.is_local) return;
+  d.shell = 0.0;
+  // the setup of `write_restart`, which computes nothing, and writes the width
+  if (d.is_local || std::string(lmp->input->command ? lmp->input->command : "") == "write_restart") return;
   if (comm->mode != Comm::SINGLE)
     error->all(FLERR, "expected `comm_modify mode single` for this model on several ranks, got mode multi");
+  if (neighbor->style == Neighbor::MULTI || neighbor->style == Neighbor::MULTI_OLD)
+    error->all(FLERR, "expected `neighbor ... bin` or nsq for this model on several ranks, got `neighbor ... multi`");
   double steps = d.cutoff > 0.0 ? std::ceil(d.range / d.cutoff - 1e-6) : 1.0;
   double range = d.range;
   if (steps == 1.0) {
     steps = 2.0;
     range += d.cutoff;
   }
-  d.shell = std::max(data->shell_before, range + steps * neighbor->skin);
-  comm->cutghostuser = d.shell;
+  d.shell = range + steps * neighbor->skin;
+  ask_for_shell();
+}
+
+void PairMetatomic::ask_for_shell()
+{
+  Shell &shell = shell_of(lmp);
+  if (shell.width == 0.0 || comm->cutghostuser != shell.width) shell.before = comm->cutghostuser;
+  shell.width = comm->cutghostuser = std::max(comm->cutghostuser, data->shell);
 }
 
 void PairMetatomic::restore_ghost_shell()
 {
-  if (comm && data->shell > 0.0 && comm->cutghostuser == data->shell) comm->cutghostuser = data->shell_before;
-  data->shell = 0.0;
+  Shell &shell = shell_of(lmp);
+  if (comm && shell.width > 0.0 && comm->cutghostuser == shell.width) comm->cutghostuser = shell.before;
+  shell.width = 0.0;
 }
 
 double PairMetatomic::init_one(int i, int j)
 {
   double cutoff = data->cutoff;
   // LAMMPS wants a cutoff; a model without lists works on positions alone
-  if (cutoff == 0.0)
-    cutoff = std::isfinite(data->range) && data->range > 0.0 ? data->range : 1e-3 * neighbor->skin + 1e-6;
+  if (cutoff == 0.0 && std::isfinite(data->range)) cutoff = data->range;
+  if (cutoff == 0.0) {
+    // LAMMPS sorts atoms into bins of half of cutoff and skin: not much smaller than the room of an atom
+    double atoms = std::max(static_cast<double>(atom->natoms), 1.0);
+    double spacing = std::cbrt(domain->xprd * domain->yprd * domain->zprd / atoms);
+    cutoff = neighbor->skin > spacing ? 1e-3 * neighbor->skin : spacing;
+  }
   cutghost[i][j] = cutghost[j][i] = cutoff;
   return cutoff;
 }
@@ -423,9 +452,11 @@ double PairMetatomic::memory_usage()
   return bytes;
 }
 
-// At the end of a run, tell where the time went if METATOMIC_LAMMPS_PROFILE is set.
+// At the end of a run, leave the width of ghosts to restart files and other styles as it was, and tell where the time
+// went if METATOMIC_LAMMPS_PROFILE is set.
 void PairMetatomic::finish()
 {
+  restore_ghost_shell();
   if (!metatomic::Profile::enabled()) return;
   if (comm->me == 0)
     for (const auto &item : metatomic::Profile::seconds())

@@ -39,6 +39,7 @@ class PairMetatomic : public Pair {
   void agree(const std::string &);
   void check_setup();
   void widen_ghost_shell();
+  void ask_for_shell();
   void restore_ghost_shell();
   void prepare();
   void fill_inputs();

@@ -40,7 +40,11 @@ void PairMetatomic::compute(int eflag, int vflag)
     d.ghost_inputs.resize(4 * atom->nghost);
     comm->forward_comm(this);
   }
+  // after a run without its setup (`run N pre no`), where the width was restored
+  if (d.shell > 0.0) ask_for_shell();
   try {
+    if (d.mode == metatomic::ListMode::FULL_GHOSTS && d.shell == 0.0)
+      throw std::runtime_error("expected a run with its setup after `write_restart`, got `pre no`; remove that");
     prepare();
     if (d.nodes->n_local() > 0) {
       evaluate_system();

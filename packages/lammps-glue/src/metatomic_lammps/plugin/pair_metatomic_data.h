@@ -56,7 +56,7 @@ struct LAMMPS_NS::PairMetatomic::Data {
   double range = 0.0;
   metatomic::ListMode mode = metatomic::ListMode::FULL;
   int is_local = -1;  // unknown
-  double shell_before = 0.0, shell = 0.0;
+  double shell = 0.0;  // width of the ghosts that this style asks for; 0 for what LAMMPS does
 
   metatomic::Query query;
   std::map<std::string, metatomic::Values> results;
