@@ -131,7 +131,13 @@ Model::Model(const Options &options, int rank_on_node) : data_(std::make_unique<
 {
   Profile::observe_torch();
   prepare_model_file(options.model, options.extensions);
-  data_->module = torch::jit::load(options.model, torch::kCPU);
+  try {
+    data_->module = torch::jit::load(options.model, torch::kCPU);
+  } catch (const std::exception &error) {
+    std::string reason = message(error);
+    throw std::runtime_error("expected a model file of metatomic-core, got '" + options.model +
+                             "', which does not load, maybe damaged: " + reason.substr(0, reason.find('\n')));
+  }
   data_->module.eval();
   std::vector<std::string> devices;
   for (const auto &device : data_->call("devices", {}).toList()) devices.push_back(c10::IValue(device).toStringRef());

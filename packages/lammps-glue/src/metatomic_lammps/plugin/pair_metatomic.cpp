@@ -12,6 +12,7 @@
 #include "error.h"
 #include "force.h"
 #include "group.h"
+#include "input.h"
 #include "memory.h"
 #include "neighbor.h"
 #include "update.h"
@@ -34,6 +35,7 @@ PairMetatomic::PairMetatomic(LAMMPS *lmp) : Pair(lmp), data(new Data)
   single_enable = 0;
   no_virial_fdotr_compute = 1;
   centroidstressflag = CENTROID_AVAIL;
+  comm_forward = 4;
   data->nodes = std::make_unique<metatomic::Nodes>(lmp);
 }
 
@@ -66,44 +68,55 @@ void PairMetatomic::agree(const std::string &problem)
 
 void PairMetatomic::settings(int narg, char **arg)
 {
-  restore_ghost_shell();
-  auto nodes = std::move(data->nodes);
-  auto users = std::move(data->users);
-  *data = Data();
-  data->nodes = std::move(nodes);
-  data->users = std::move(users);
-  delete[] pvector;
-  pvector = nullptr;
-  nextra = 0;
   MPI_Comm node;
   int rank_on_node = 0;
   MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
   MPI_Comm_rank(node, &rank_on_node);
   MPI_Comm_free(&node);
 
-  Data &d = *data;
+  // made aside: after an error LAMMPS, and Python with it, goes on with what there was before
+  auto fresh = std::make_unique<Data>();
+  Data &d = *fresh;
   std::string problem;
   try {
+    d.nodes = std::make_unique<metatomic::Nodes>(lmp);
     d.options = metatomic::parse_options(metatomic::Words(arg, arg + narg));
     d.units = metatomic::unit_style(update->unit_style);
     d.model = std::make_unique<metatomic::Model>(d.options, rank_on_node);
     d.query.units = metatomic::unit_names(d.units);
-    name_units();
-    choose_outputs();
+    name_units(d);
+    choose_outputs(d);
   } catch (const std::exception &error) {
     problem = metatomic::message(error);
   }
   agree(problem);
-  if (nextra > 0) pvector = new double[nextra]();
+  restore_ghost_shell();
+  std::swap(*data, d);
+  keep_users(d);
+  nextra = 0;
+  for (const auto &sum : data->sums) nextra += sum.second;
+  delete[] pvector;
+  pvector = nextra > 0 ? new double[nextra]() : nullptr;
   if (comm->me == 0)
-    utils::logmesg(lmp, "{}\nRunning on {} in units {} and {}\n", d.model->card(), d.model->device(), d.units.length,
-                   d.units.energy);
+    utils::logmesg(lmp, "{}\nRunning on {} in units {} and {}\n", data->model->card(), data->model->device(),
+                   data->units.length, data->units.energy);
+}
+
+// Go on with the fixes that read the former model, where the new one has the same output with as many values.
+void PairMetatomic::keep_users(const Data &former)
+{
+  for (const auto &item : former.users) {
+    const auto &offered = data->model->outputs();
+    auto found = offered.find(item.first);
+    auto before = former.atom_outputs.find(item.first);
+    if (found == offered.end() || found->second == "system" || before == former.atom_outputs.end()) continue;
+    if (data->model->columns(item.first, "atom") == before->second.columns) data->users.insert(item);
+  }
 }
 
 // Units of inputs and outputs under the names that the model uses.
-void PairMetatomic::name_units()
+void PairMetatomic::name_units(Data &d)
 {
-  Data &d = *data;
   auto known = d.query.units;
   for (const auto &names : {d.model->inputs(), d.model->outputs()})
     for (const auto &item : names) {
@@ -112,13 +125,12 @@ void PairMetatomic::name_units()
     }
 }
 
-void PairMetatomic::choose_outputs()
+void PairMetatomic::choose_outputs(Data &d) const
 {
-  Data &d = *data;
   const auto &offered = d.model->outputs();
   auto pick = [&](const std::string &name) { return d.model->output_name(name, d.options.variants); };
   for (const auto &variant : d.options.variants)
-    if (pick(variant.first).empty()) throw std::runtime_error(unknown_output(variant.first));
+    if (pick(variant.first).empty()) throw std::runtime_error(unknown_output(d, variant.first));
   d.energy = pick("energy");
   if (d.energy.empty()) throw std::runtime_error("expected a model with an energy, got one without");
   d.has_atomic_energies = offered.at(d.energy) != "system";
@@ -138,26 +150,32 @@ void PairMetatomic::choose_outputs()
   if (!d.uncertainty.empty() && offered.at(d.uncertainty) != "atom") d.uncertainty.clear();
   for (const auto &wanted : d.options.outputs) {
     std::string name = pick(wanted);
-    if (name.empty()) throw std::runtime_error(unknown_output(wanted));
+    if (name.empty()) throw std::runtime_error(unknown_output(d, wanted));
     std::string base = d.model->quantity(name);
     if (comm->nprocs > 1 && std::find(ADDITIVE.begin(), ADDITIVE.end(), base) == ADDITIVE.end())
       throw std::runtime_error("expected an output that is a sum over atoms for `output` on several ranks, one of " +
                                metatomic::join(ADDITIVE) + ", got '" + wanted + "'; use one rank or `fix pair`");
     d.sums.emplace_back(name, d.model->columns(name, "system"));
-    nextra += d.sums.back().second;
   }
 }
 
-std::string PairMetatomic::unknown_output(const std::string &name) const
+std::string PairMetatomic::unknown_output(const Data &d, const std::string &name)
 {
   metatomic::Words names;
-  for (const auto &item : data->model->outputs()) names.push_back(item.first);
+  // one spelling of each
+  for (const auto &item : d.model->outputs()) {
+    std::string base = item.first.substr(0, item.first.find('/')), variant = item.first.substr(base.size());
+    std::string canonical = d.model->quantity(item.first) + variant;
+    if (canonical == item.first || !d.model->outputs().count(canonical)) names.push_back(item.first);
+  }
   return "expected an output of the model, one of " + metatomic::join(names) + ", got '" + name + "'" +
       metatomic::did_you_mean(name, names);
 }
 
 void PairMetatomic::coeff(int narg, char **arg)
 {
+  if (!data->model)
+    error->all(FLERR, "expected a `pair_style metatomic` line that succeeded before `pair_coeff`, got one that failed");
   const int n = atom->ntypes;
   if (!allocated) {
     allocated = 1;
@@ -243,8 +261,14 @@ void PairMetatomic::init_style()
   if (d.atomic_types.empty()) error->all(FLERR, "expected `pair_coeff * * TYPE ...` after pair_style metatomic, got none");
   check_setup();
   d.units = metatomic::unit_style(update->unit_style);
-  d.lists = d.model->lists(d.units.length);
-  d.range = d.model->interaction_range(d.units.length);
+  std::string failure;
+  try {
+    d.lists = d.model->lists(d.units.length);
+    d.range = d.model->interaction_range(d.units.length);
+  } catch (const std::exception &caught) {
+    failure = metatomic::message(caught);
+  }
+  agree(failure);
   d.cutoff = 0.0;
   bool only_half = true;
   for (const auto &list : d.lists) {
@@ -259,7 +283,6 @@ void PairMetatomic::init_style()
     if (!d.stress.empty())
       error->all(FLERR, "expected one rank for non-conservative stress, got several: it is no sum over atoms; use "
                         "`non_conservative forces`");
-    std::string problem;
     try {
       if (d.is_local < 0) d.is_local = d.model->is_local(d.energy);
     } catch (const std::exception &) {
@@ -269,8 +292,7 @@ void PairMetatomic::init_style()
     widen_ghost_shell();
     for (const auto &input : d.model->inputs()) {
       auto base = d.model->quantity(input.first);
-      if (base == "velocity" || base == "momentum") comm->ghost_velocity = 1;
-      if (atom->rmass && (base == "mass" || base == "momentum")) d.sends_masses = true;
+      if (base == "velocity" || base == "momentum" || (base == "mass" && atom->rmass)) d.sends_inputs = true;
     }
   }
   const std::map<ListMode, int> flags = {{ListMode::HALF, NeighConst::REQ_DEFAULT},
@@ -279,10 +301,21 @@ void PairMetatomic::init_style()
                                          {ListMode::FULL_GHOSTS, NeighConst::REQ_FULL | NeighConst::REQ_GHOST}};
   // for `hybrid`, where another style may want neighbors of ghosts only nearby
   ghostneigh = d.mode == ListMode::FULL_GHOSTS;
-  comm_forward = d.sends_masses ? 1 : 0;
   neighbor->add_request(this, flags.at(d.mode));
   d.query.pairs.resize(d.lists.size());
   d.nodes_valid = false;
+}
+
+// The width of ghosts that users asked for, and the one that stands in its place: of each LAMMPS, since several styles may
+// widen it.
+struct Shell {
+  double before = 0.0, width = 0.0;
+};
+
+static Shell &shell_of(LAMMPS *lmp)
+{
+  static std::map<LAMMPS *, Shell> shells;
+  return shells[lmp];
 }
 
 // Ask for ghosts up to the interaction range, while the neighbor lists end at their cutoff.  Each step of a message
@@ -291,46 +324,69 @@ void PairMetatomic::init_style()
 void PairMetatomic::widen_ghost_shell()
 {
   Data &d = *data;
-  if (data->shell == 0.0 || comm->cutghostuser != data->shell) data->shell_before = comm->cutghostuser;
-  if (d.is_local) return;
+  d.shell = 0.0;
+  // the setup of `write_restart`, which computes nothing, and writes the width
+  if (d.is_local || std::string(lmp->input->command ? lmp->input->command : "") == "write_restart") return;
   if (comm->mode != Comm::SINGLE)
     error->all(FLERR, "expected `comm_modify mode single` for this model on several ranks, got mode multi");
+  if (neighbor->style == Neighbor::MULTI || neighbor->style == Neighbor::MULTI_OLD)
+    error->all(FLERR, "expected `neighbor ... bin` or nsq for this model on several ranks, got `neighbor ... multi`");
   double steps = d.cutoff > 0.0 ? std::ceil(d.range / d.cutoff - 1e-6) : 1.0;
   double range = d.range;
   if (steps == 1.0) {
     steps = 2.0;
     range += d.cutoff;
   }
-  d.shell = std::max(data->shell_before, range + steps * neighbor->skin);
-  comm->cutghostuser = d.shell;
+  d.shell = range + steps * neighbor->skin;
+  ask_for_shell();
+}
+
+void PairMetatomic::ask_for_shell()
+{
+  Shell &shell = shell_of(lmp);
+  if (shell.width == 0.0 || comm->cutghostuser != shell.width) shell.before = comm->cutghostuser;
+  shell.width = comm->cutghostuser = std::max(comm->cutghostuser, data->shell);
 }
 
 void PairMetatomic::restore_ghost_shell()
 {
-  if (comm && data->shell > 0.0 && comm->cutghostuser == data->shell) comm->cutghostuser = data->shell_before;
-  data->shell = 0.0;
+  Shell &shell = shell_of(lmp);
+  if (comm && shell.width > 0.0 && comm->cutghostuser == shell.width) comm->cutghostuser = shell.before;
+  shell.width = 0.0;
 }
 
 double PairMetatomic::init_one(int i, int j)
 {
   double cutoff = data->cutoff;
   // LAMMPS wants a cutoff; a model without lists works on positions alone
-  if (cutoff == 0.0)
-    cutoff = std::isfinite(data->range) && data->range > 0.0 ? data->range : 1e-3 * neighbor->skin + 1e-6;
+  if (cutoff == 0.0 && std::isfinite(data->range)) cutoff = data->range;
+  if (cutoff == 0.0) {
+    // LAMMPS sorts atoms into bins of half of cutoff and skin: not much smaller than the room of an atom
+    double atoms = std::max(static_cast<double>(atom->natoms), 1.0);
+    double spacing = std::cbrt(domain->xprd * domain->yprd * domain->zprd / atoms);
+    cutoff = neighbor->skin > spacing ? 1e-3 * neighbor->skin : spacing;
+  }
   cutghost[i][j] = cutghost[j][i] = cutoff;
   return cutoff;
 }
 
-// LAMMPS does not keep the masses of single ghosts up to date.
+// LAMMPS does not keep the masses of single ghosts up to date, and velocities only on demand: then it adds the speed of a
+// box that is deformed (`fix deform ... remap v`), which those of the atoms themselves do not have.
 int PairMetatomic::pack_forward_comm(int n, int *atoms, double *buffer, int, int *)
 {
-  for (int k = 0; k < n; k++) buffer[k] = atom->rmass[atoms[k]];
-  return n;
+  for (int k = 0; k < n; k++) {
+    const int i = atoms[k];
+    const double *sent = i < atom->nlocal ? nullptr : data->ghost_inputs.data() + 4 * (i - atom->nlocal);
+    const double *velocity = sent ? sent : atom->v[i];
+    std::copy(velocity, velocity + 3, buffer + 4 * k);
+    buffer[4 * k + 3] = sent ? sent[3] : atom->rmass ? atom->rmass[i] : 0.0;
+  }
+  return 4 * n;
 }
 
 void PairMetatomic::unpack_forward_comm(int n, int first, double *buffer)
 {
-  std::copy(buffer, buffer + n, atom->rmass + first);
+  std::copy(buffer, buffer + 4 * n, data->ghost_inputs.data() + 4 * (first - atom->nlocal));
 }
 
 void *PairMetatomic::extract(const char *name, int &dim)
@@ -345,7 +401,7 @@ void *PairMetatomic::extract(const char *name, int &dim)
   if (found == data->users.end()) return nullptr;
   // the fix that asks for the switch has just read the output, see `extract_peratom`
   found->second.n_always = std::max(found->second.n_always - 1, 0);
-  return &found->second.announced;
+  return found->second.announced;
 }
 
 void *PairMetatomic::extract_peratom(const char *name, int &columns)
@@ -354,8 +410,10 @@ void *PairMetatomic::extract_peratom(const char *name, int &columns)
   Data &d = *data;
   std::string output, problem;
   try {
+    if (!d.model) throw std::runtime_error("expected a `pair_style metatomic` line that succeeded before `fix pair`, got one "
+                                           "that failed");
     output = d.model->output_name(name, d.options.variants);
-    if (output.empty()) throw std::runtime_error(unknown_output(name));
+    if (output.empty()) throw std::runtime_error(unknown_output(d, name));
     if (d.model->outputs().at(output) == "system")
       throw std::runtime_error("expected an output for each atom, got '" + output + "', which the model gives for systems; "
                                "use `pair_style metatomic ... output " + output + "` and `compute pair`");
@@ -364,18 +422,26 @@ void *PairMetatomic::extract_peratom(const char *name, int &columns)
     problem = metatomic::message(caught);
   }
   if (!problem.empty()) error->all(FLERR, problem);
-  // outside of runs it is a fix that is being made
-  if (update->whichflag == 0) d.users[output].n_always++;
+  // outside of runs it is a fix that is being made; in a run a fix knows an older style, for which it announced itself
+  if (update->whichflag == 0)
+    d.users[output].n_always++;
+  else if (!d.users.count(output))
+    error->all(FLERR, "expected a `fix pair` for '" + output + "' made after the `pair_style` line in use, got one from "
+                      "before; give the fix again");
   AtomOutput &found = d.atom_outputs[output];
+  make_room(found);
   columns = found.columns == 1 ? 0 : found.columns;
-  size_t rows = static_cast<size_t>(std::max(atom->nmax, 1));
-  if (found.rows.size() < rows) {
-    found.values.resize(rows * found.columns, 0.0);
-    found.rows.resize(rows);
-    for (size_t i = 0; i < rows; i++) found.rows[i] = found.values.data() + i * found.columns;
-  }
   if (found.columns == 1) return found.values.data();
   return found.rows.data();
+}
+
+void PairMetatomic::make_room(AtomOutput &output) const
+{
+  size_t rows = static_cast<size_t>(std::max(atom->nmax, 1));
+  if (output.rows.size() >= rows) return;
+  output.values.resize(rows * output.columns, 0.0);
+  output.rows.resize(rows);
+  for (size_t i = 0; i < rows; i++) output.rows[i] = output.values.data() + i * output.columns;
 }
 
 double PairMetatomic::memory_usage()
@@ -386,9 +452,11 @@ double PairMetatomic::memory_usage()
   return bytes;
 }
 
-// At the end of a run, tell where the time went if METATOMIC_LAMMPS_PROFILE is set.
+// At the end of a run, leave the width of ghosts to restart files and other styles as it was, and tell where the time
+// went if METATOMIC_LAMMPS_PROFILE is set.
 void PairMetatomic::finish()
 {
+  restore_ghost_shell();
   if (!metatomic::Profile::enabled()) return;
   if (comm->me == 0)
     for (const auto &item : metatomic::Profile::seconds())

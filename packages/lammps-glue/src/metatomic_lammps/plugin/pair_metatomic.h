@@ -7,6 +7,8 @@
 
 #include <string>
 
+struct AtomOutput;
+
 namespace LAMMPS_NS {
 
 class PairMetatomic : public Pair {
@@ -30,12 +32,14 @@ class PairMetatomic : public Pair {
   struct Data;
   Data *data;
 
-  void name_units();
-  void choose_outputs();
-  std::string unknown_output(const std::string &) const;
+  static void name_units(Data &);
+  void choose_outputs(Data &) const;
+  static std::string unknown_output(const Data &, const std::string &);
+  void keep_users(const Data &);
   void agree(const std::string &);
   void check_setup();
   void widen_ghost_shell();
+  void ask_for_shell();
   void restore_ghost_shell();
   void prepare();
   void fill_inputs();
@@ -44,6 +48,7 @@ class PairMetatomic : public Pair {
   void check_results();
   void add_results();
   void add_atomic_virials();
+  void make_room(AtomOutput &) const;
   void store_outputs();
   void warn_uncertain();
 };

@@ -36,8 +36,15 @@ void PairMetatomic::compute(int eflag, int vflag)
   std::string problem;
   d.results.clear();
   d.values_of_system.clear();
-  if (d.sends_masses) comm->forward_comm(this);
+  if (d.sends_inputs) {
+    d.ghost_inputs.resize(4 * atom->nghost);
+    comm->forward_comm(this);
+  }
+  // after a run without its setup (`run N pre no`), where the width was restored
+  if (d.shell > 0.0) ask_for_shell();
   try {
+    if (d.mode == metatomic::ListMode::FULL_GHOSTS && d.shell == 0.0)
+      throw std::runtime_error("expected a run with its setup after `write_restart`, got `pre no`; remove that");
     prepare();
     if (d.nodes->n_local() > 0) {
       evaluate_system();
@@ -109,12 +116,14 @@ void PairMetatomic::fill_inputs()
       throw std::runtime_error("expected inputs that LAMMPS has, masses, charges, velocities or momenta of atoms, got '" +
                                input.first + "' of " + input.second + "s");
     for (int i : d.nodes->atoms()) {
-      double mass = atom->rmass ? atom->rmass[i] : atom->mass[atom->type[i]];
+      const double *sent = d.sends_inputs && i >= atom->nlocal ? d.ghost_inputs.data() + 4 * (i - atom->nlocal) : nullptr;
+      const double *velocity = sent ? sent : atom->v[i];
+      double mass = !atom->rmass ? atom->mass[atom->type[i]] : sent ? sent[3] : atom->rmass[i];
       if (quantity == "mass") values.push_back(mass);
       if (quantity == "charge") values.push_back(atom->q[i]);
       double factor = quantity == "momentum" ? mass : 1.0;
       if (quantity == "momentum" || quantity == "velocity")
-        for (int k = 0; k < 3; k++) values.push_back(factor * atom->v[i][k]);
+        for (int k = 0; k < 3; k++) values.push_back(factor * velocity[k]);
     }
   }
 }
@@ -221,9 +230,9 @@ void PairMetatomic::store_outputs()
   Data &d = *data;
   for (const auto &item : d.users) {
     if (!item.second.wanted()) continue;
-    int ignored;
-    extract_peratom(item.first.c_str(), ignored);  // makes room
     AtomOutput &output = d.atom_outputs[item.first];
+    if (output.columns == 0) output.columns = d.model->columns(item.first, "atom");
+    make_room(output);
     std::fill(output.values.begin(), output.values.end(), 0.0);
     auto found = d.results.find(item.first == d.energy ? "atomic_energies" : item.first);
     if (found == d.results.end()) continue;

@@ -10,6 +10,7 @@
 #include "metatomic_options.h"
 #include "metatomic_units.h"
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,9 +27,17 @@ struct AtomOutput {
 // which it announces the steps in which it needs the output: the others need it in every step.
 struct Users {
   int n_always = 0;
-  int announced = 0;
+  int *announced = new_switch();
 
-  bool wanted() const { return n_always > 0 || announced; }
+  bool wanted() const { return n_always > 0 || *announced; }
+
+  // A fix keeps writing to its switch after the pair style is gone: switches live as long as the process.
+  static int *new_switch()
+  {
+    static std::deque<int> switches;
+    switches.push_back(0);
+    return &switches.back();
+  }
 };
 
 struct LAMMPS_NS::PairMetatomic::Data {
@@ -47,15 +56,18 @@ struct LAMMPS_NS::PairMetatomic::Data {
   double range = 0.0;
   metatomic::ListMode mode = metatomic::ListMode::FULL;
   int is_local = -1;  // unknown
-  double shell_before = 0.0, shell = 0.0;
+  double shell = 0.0;  // width of the ghosts that this style asks for; 0 for what LAMMPS does
 
   metatomic::Query query;
   std::map<std::string, metatomic::Values> results;
   std::map<std::string, std::vector<double>> values_of_system;  // outputs for `compute pair`
   std::map<std::string, AtomOutput> atom_outputs;  // by output name
-  std::map<std::string, Users> users;              // the same; fixes point to what is in here
+  std::map<std::string, Users> users;              // the same
   std::vector<std::pair<std::string, int>> sums;   // outputs in pvector, with their number of values
-  bool sends_masses = false;                       // of single atoms, to the ghosts
+
+  // what LAMMPS does not keep up to date for ghosts: (velocity, mass) of each, from its owner
+  bool sends_inputs = false;
+  std::vector<double> ghost_inputs;
 
   // of the neighbor list that the nodes were made for
   bool nodes_valid = false;
