@@ -31,6 +31,7 @@ def argon_file(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_input_of_each_case_runs(case, models, argon_file, tmp_path):
     options = ["--steps", STEPS, "--temperature", 60, "--beads", 2] if "pimd" in case else ["--steps", STEPS]
+    options = [] if case == "phonons" else options
     result = succeed("ipi", "input", models / "argon.pt", argon_file, "--case", case, "-o", tmp_path, *options)
     assert f"wrote {tmp_path / 'input.xml'}" in result.stdout
     assert "<!--" in (tmp_path / "input.xml").read_text()
@@ -52,7 +53,11 @@ def test_input_of_each_case_runs(case, models, argon_file, tmp_path):
 
 MODES = ("unix", "inet", "shm", "ffdirect")
 # how a run is ended: signal, options, exit status
-ENDS = {"interrupt": (signal.SIGINT, ["--clients", 2], 130), "termination": (signal.SIGTERM, [], 143)}
+ENDS = {
+    "interrupt": (signal.SIGINT, ["--clients", 2], 130),
+    "termination": (signal.SIGTERM, [], 143),
+    "closed terminal": (signal.SIGHUP, [], 129),
+}
 
 
 def start_run(folder, model, *options):
@@ -74,8 +79,9 @@ def started_together(tmp_path_factory, runs):
 @pytest.fixture(scope="module")
 def finishing(models, tmp_path_factory):
     """Give a run in each mode."""
-    settings = ["--case", "pimd", "--beads", 4, "--steps", STEPS, "--extra", "dipole", "--port", free_port()]
-    runs = {mode: (models / "oscillators.pt", [*settings, "--mode", mode]) for mode in MODES}
+    settings = ["--case", "pimd", "--beads", 4, "--steps", STEPS, "--extra", "dipole"]
+    more = {"inet": ["--port", free_port()]}
+    runs = {mode: (models / "oscillators.pt", [*settings, "--mode", mode, *more.get(mode, [])]) for mode in MODES}
     yield from started_together(tmp_path_factory, runs)
 
 
@@ -98,21 +104,83 @@ def test_run_in_each_mode(mode, finishing):
     assert "finished in" in process.text()
 
 
-@pytest.mark.parametrize("end", ENDS)
-def test_run_stops_all_when_it_is_stopped(end, unfinished):
-    number, options, status = ENDS[end]
-    process = unfinished[end]
+def wait_for_table(process):
+    """Wait for the first steps of a run; give the ids of its children."""
     table = process.log.parent / "run" / "simulation.out"
     limit = time.monotonic() + 120
     while not (table.exists() and "\n" in table.read_text().partition("#")[2]) and time.monotonic() < limit:
         time.sleep(0.1)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_run_stops_all_when_it_is_stopped(end, unfinished):
+    number, options, status = ENDS[end]
+    process = unfinished[end]
+    children = wait_for_table(process)
     assert len(children) == (3 if options else 2), process.text()
     process.kill(number)
     assert process.wait() == status, process.text()
     assert process.last_line().startswith(f"metatomic-ipi: stopped by {number.name}; stopping i-PI")
     assert (process.log.parent / "run" / "RESTART").exists()
     assert not any(os.path.exists(f"/proc/{child}") for child in children)
+
+
+def test_children_end_with_a_run_that_is_killed(models, tmp_path):
+    process = start_run(tmp_path, models / "oscillators.pt", "--steps", 1000000)
+    children = wait_for_table(process)
+    process.kill(signal.SIGKILL)
+    limit = time.monotonic() + 30
+    while any(alive(child) for child in children) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not any(alive(child) for child in children)
+    process.close()
+
+
+def alive(pid):
+    """Tell whether a process runs, rather than being gone or a zombie that nobody has waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_run_goes_on_with_the_same_trajectory(models, tmp_path):
+    model = models / "oscillators.pt"
+    options = ["--case", "pimd", "--beads", 2, "--stride", 1]
+    stopped = start_run(tmp_path, model, *options, "--steps", 1000000)
+    wait_for_table(stopped)
+    stopped.kill(signal.SIGTERM)
+    assert stopped.wait() == 143, stopped.text()
+    folder = tmp_path / "run"
+    assert "metatomic-" not in (folder / "RESTART").read_text().partition("<output")[0]
+    done = int(columns(folder / "simulation.out")["step"][-1])
+    steps = done + 5
+    command = ["metatomic-ipi", "run", model, "--continue", "-o", folder, "--steps", steps]
+    going_on = Process(command, tmp_path, "continue")
+    assert going_on.wait(120) == 0, going_on.text()
+    whole = Process(
+        ["metatomic-ipi", "run", model, tmp_path / "start.xyz", "-o", tmp_path / "whole", *options, "--steps", steps],
+        tmp_path, "whole",
+    )  # fmt: skip
+    assert whole.wait(120) == 0, whole.text()
+    expected, table = (columns(path / "simulation.out") for path in (tmp_path / "whole", folder))
+    for name in ("potential", "temperature"):
+        rows = dict(zip(table["step"], table[name], strict=True))
+        assert list(rows) == list(expected["step"])
+        np.testing.assert_allclose(list(rows.values()), expected[name], rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        ([], 1, "expected 'RESTART' in"),
+        (["--temperature", "3"], 2, "expected the conditions of RESTART with --continue, got --temperature"),
+    ],
+)
+def test_nothing_to_go_on_from(options, status, message, models, tmp_path):
+    refused = ("ipi", "run", models / "argon.pt", "--continue", "-o", tmp_path, *options)
+    assert message in fail(*refused, status=status)
 
 
 def test_run_explains_failure(unfinished):
@@ -175,6 +243,10 @@ def test_help_names_all_commands():
     text = succeed("ipi", "--help").stdout
     for name in ("client", "input", "run", "pes-path", "Example"):
         assert name in text
+    for name in ("client", "input", "run", "pes-path"):
+        text = succeed("ipi", name, "--help").stdout
+        assert "\nExample:\n  " in text.replace("\n  Example:\n    ", "\nExample:\n  ")
+        assert "\\b" not in text
     assert "--max-uncertainty" in succeed("ipi", "client", "--help").stdout
 
 
@@ -187,7 +259,8 @@ def test_help_names_all_commands():
         (["--unix", "a", "--wait", "-1"], 2, "expected --wait and --timeout to be zero or more"),
         (["--unix", "a", "--extra", "dipole"], 1, "got 'dipole'"),
         (["--unix", "a", "--pbc", "q"], 1, "expected `pbc` to be 'template', 'none' or some of 'xyz', got 'q'"),
-        (["--unix", "a", "--variant", "energy:pbe"], 1, "expected a variant of 'energy', got 'pbe'"),
+        (["--unix", "a", "--variant", "energy=pbe"], 1, "expected a variant of 'energy', got 'pbe'"),
+        (["--unix", "a", "--variant", "pbe"], 2, "expected NAME=VARIANT, such as energy=pbe, got 'pbe'"),
     ],
 )
 def test_wrong_options(options, status, message, models, argon_file):
@@ -198,13 +271,115 @@ def test_wrong_options(options, status, message, models, argon_file):
     ("options", "message"),
     [
         (["--case", "npt"], "expected a structure that is periodic along x, y and z for 'npt'"),
-        (["--temperature", "-5"], "expected `temperature` to be positive, got -5"),
+        (["--temperature", "-5"], "expected `temperature` to be positive and finite, got -5"),
         (["--temperatures", "1,b"], "expected `--temperatures` as numbers separated by commas, got '1,b'"),
+        (["--case", "remd", "--temperatures", "100"], "expected two `temperatures` or more for 'remd', got 100 alone"),
+        *[
+            (
+                ["--case", "remd", "--temperatures", f"100,{x}"],
+                f"expected `temperatures` to be positive and finite, got {x}",
+            )
+            for x in ("-5", "0", "nan", "inf")
+        ],
+        (["--timestep", "1e300"], "expected `timestep` up to 1000 fs"),
+        (["--case", "npt", "--no-virial"], "expected virials for 'npt', got --no-virial"),
+        (["--case", "npt", "--pbc", "none"], "expected all directions to be periodic for 'npt', got --pbc none"),
+        (["--case", "phonons", "--beads", "4"], "expected one bead for 'phonons'"),
+        (["--prefix", "<x>"], "expected `prefix` without spaces and any of"),
+        (["--prefix", "a'b"], "expected `prefix` without spaces and any of"),
+        (["--address", "a&b"], "expected `address` without spaces and any of"),
+        (["--address", "a/b"], "expected `address` to be a name without '/', got 'a/b'"),
+        (["--temperatures", "100,200"], "expected `temperatures` only for 'remd', got them for 'nvt'"),
+        (["--pressure", "1 bar"], "expected --pressure only for npt, pimd-npt, got it with --case nvt"),
+        (["--case", "geop", "--temperature", "1"], "expected --temperature only for nve, nvt"),
+        (["--case", "phonons", "--steps", "3"], "expected --steps only for nve, nvt"),
+        (["--port", "3"], "expected --port only with --mode inet, got it with unix"),
     ],
 )
 def test_wrong_settings(options, message, models, tmp_path):
     oscillators().write(tmp_path / "start.xyz")
-    assert message in fail("ipi", "input", models / "oscillators.pt", tmp_path / "start.xyz", "-o", tmp_path, *options)
+    refused = ("ipi", "input", models / "oscillators.pt", tmp_path / "start.xyz", "-o", tmp_path / "run", *options)
+    assert message in fail(*refused)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--temperature", "inf"], "expected a number with a unit, such as '300 K', got 'inf'"),
+        (["--case", "npt", "--pressure", "nan"], "expected a number with a unit, such as '1 bar', got 'nan'"),
+        (["--case", "npt", "--pressure", "0.1"], "expected a number with its unit, such as '1 bar', got '0.1'"),
+        (["--timestep", "1 bar"], "expected a value such as '0.5 fs', got '1 bar'"),
+        (["--temperature", "1e999"], "expected a finite number, such as '300 K', got '1e999'"),
+    ],
+)
+def test_wrong_quantities(options, message, models, argon_file, tmp_path):
+    refused = ("ipi", "input", models / "argon.pt", argon_file, "-o", tmp_path / "run", *options)
+    assert message in fail(*refused, status=2)
+
+
+def test_units_of_settings(models, argon_file, tmp_path):
+    options = ["--case", "npt", "--pressure", "20 bar", "--timestep", "0.002 ps", "--thermostat-time", "0.2 ps"]
+    succeed("ipi", "input", models / "argon.pt", argon_file, "-o", tmp_path, *options)
+    text = (tmp_path / "input.xml").read_text()
+    for part in ("'megapascal'> 2 <", "<timestep units='femtosecond'> 2 <", "<tau units='femtosecond'> 200 <"):
+        assert part in text
+
+
+# a structure that i-PI can not start from: what is changed, and what is said
+def _nan(atoms):
+    atoms.positions[1, 1] = np.nan
+
+
+def _same_place(atoms):
+    atoms.positions[5] = atoms.positions[2]
+
+
+def _flat(atoms):
+    atoms.cell[2] = [0, 0, 1e-9]
+
+
+def _left_handed(atoms):
+    atoms.cell[2] *= -1
+
+
+def _single(atoms):
+    del atoms[1:]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_nan, "expected a structure with finite positions and cell, got nan or inf"),
+        (_same_place, "expected atoms at different places, got atoms 2 and 5 at one place"),
+        (_flat, "expected a cell with a volume, got"),
+        (_left_handed, "expected a right-handed cell, got a left-handed one; swap two of its vectors"),
+        (_single, "expected two atoms or more, as i-PI fixes the centre of mass, got one atom"),
+    ],
+)
+def test_structures_that_can_not_run(change, message, models, tmp_path):
+    atoms = argon()
+    change(atoms)
+    atoms.write(tmp_path / "start.traj")
+    refused = ("ipi", "input", models / "argon.pt", tmp_path / "start.traj", "-o", tmp_path / "run")
+    assert message in fail(*refused)
+    assert not (tmp_path / "run").exists()
+
+
+def test_structure_of_an_earlier_input(models, argon_file, tmp_path):
+    """init.xyz of one run starts another one."""
+    succeed("ipi", "input", models / "argon.pt", argon_file, "-o", tmp_path / "a")
+    succeed("ipi", "input", models / "argon.pt", tmp_path / "a" / "init.xyz", "-o", tmp_path / "b")
+    assert (tmp_path / "a" / "init.xyz").read_text() == (tmp_path / "b" / "init.xyz").read_text()
+
+
+def test_typo_of_a_command(models, argon_file):
+    message = fail("ipi", "rnu", models / "argon.pt", argon_file, status=2)
+    assert "or the file of a model, got 'rnu'; did you mean 'run'" in message
+
+
+def test_version():
+    assert "metatomic-ipi " in succeed("ipi", "--version").stdout
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,18 @@
 Nothing here imports torch or ASE at module level, so that ``--help`` is quick.
 """
 
+import contextlib
+import difflib
+import importlib.metadata
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import click
+from click.core import ParameterSource
 
 from .options import model_options
+from .quantities import Quantity
 
 _CLIENT = "client"
 _CASES = ("nve", "nvt", "npt", "pimd", "pimd-npt", "remd", "geop", "phonons")
@@ -26,31 +31,72 @@ Example:
 or all in one:
   metatomic-ipi run model.pt start.xyz --case pimd --temperature 300"""
 
+_CLIENT_EXAMPLES = """\b
+Example:
+  metatomic-ipi model.pt template.xyz --unix metatomic
+  metatomic-ipi model.pt template.xyz --host node12 --port 31415"""
+
+_INPUT_EXAMPLES = """\b
+Example:
+  metatomic-ipi input water.pt water.xyz --case pimd-npt --beads 16 --temperature 300 -o run"""
+
+_RUN_EXAMPLES = """\b
+Example:
+  metatomic-ipi run water.pt water.xyz --case pimd --temperature 300 --steps 2000 -o run
+  metatomic-ipi run water.pt --continue -o run"""
+
+_PES_PATH_EXAMPLES = """\b
+Example:
+  i-pi-py_driver -m custom -P $(metatomic-ipi pes-path) -u -a metatomic -o model=model.pt,template=template.xyz"""
+
 
 def say(text: str) -> None:
     """Print a line for the user at once: often into a log that somebody follows."""
-    click.echo(f"metatomic-ipi: {text}", err=True)
+    # a terminal that was closed takes nothing more, which must not be in the way of stopping i-PI
+    with contextlib.suppress(OSError):
+        click.echo(f"metatomic-ipi: {text}", err=True)
 
 
 class ClientByDefault(click.Group):
-    """Group in which anything that is no command is a model to run the client with."""
+    """Group in which anything that is no command is a model to run the client with.
+
+    What is no file either, and looks like a command, is taken for a typo of that.
+    """
 
     def resolve_command(
         self, ctx: click.Context, args: List[str]
     ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
         """Find the command to call."""
         if args and args[0] not in self.commands:
+            nearest = difflib.get_close_matches(args[0], self.commands, n=1)
+            if nearest and not Path(args[0]).exists():
+                raise click.UsageError(
+                    f"expected a command of {ctx.command_path} or the file of a model, got '{args[0]}'; did you mean "
+                    f"'{nearest[0]}'",
+                    ctx,
+                )
             args = [_CLIENT, *args]
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
         """Give options before the model to the client as well."""
-        if args and args[0].startswith("-") and args[0] not in ("--help", "-h"):
+        if args and args[0].startswith("-") and args[0] not in ("--help", "-h", "--version"):
             args = [_CLIENT, *args]
         return super().parse_args(ctx, args)
 
 
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    for package in ("metatomic-ipi", "metatomic-core", "ipi"):
+        click.echo(f"{package} {importlib.metadata.version(package)}")
+    ctx.exit()
+
+
 @click.group(cls=ClientByDefault, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show versions."
+)
 def ipi() -> None:
     """Run a model as a driver of i-PI."""
 
@@ -59,7 +105,7 @@ _model = click.argument("model", type=click.Path(exists=True, dir_okay=False))
 _structure = click.argument("structure", type=click.Path(exists=True, dir_okay=False))
 
 
-@ipi.command(_CLIENT)
+@ipi.command(_CLIENT, epilog=_CLIENT_EXAMPLES)
 @_model
 @click.argument("template", type=click.Path(exists=True, dir_okay=False))
 @click.option("-u", "--unix", help="Name of i-PI's unix socket, the <address> of its input.")
@@ -87,16 +133,11 @@ def client(
     timeout: float,
     options: Dict[str, Any],
 ) -> None:
-    r"""Serve i-PI with energies, forces and virials of MODEL (the default command).
+    """Serve i-PI with energies, forces and virials of MODEL (the default command).
 
     TEMPLATE is the structure that i-PI starts from, with the atoms in the same order: species, periodicity and charge
     are taken from it, positions and cell are not.  The client waits for i-PI and ends when i-PI ends: with status 0
     after a finished run, 1 if i-PI goes away or the model fails, 143 after SIGTERM.
-
-    \b
-    Example:
-      metatomic-ipi model.pt template.xyz --unix metatomic
-      metatomic-ipi model.pt template.xyz --host node12 --port 31415
     """
     if unix is not None and (host is not None or port is not None):
         raise click.UsageError("expected either --unix or --host and --port, got both")
@@ -119,11 +160,26 @@ def client(
 def _input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     rows = [
         click.option("--case", type=click.Choice(_CASES), default="nvt", show_default=True, help="Kind of simulation."),
-        click.option("--temperature", default=300.0, show_default=True, help="Temperature in K."),
+        click.option("--temperature", type=Quantity("K", "300 K"), default="300", show_default=True, help="In K."),
         click.option("--temperatures", help="Temperatures in K for remd, separated by commas."),
-        click.option("--pressure", default=0.0, show_default=True, help="Pressure in GPa."),
-        click.option("--timestep", default=0.5, show_default=True, help="Time step in fs."),
-        click.option("--tau", default=100.0, show_default=True, help="Time constant of the thermostat in fs."),
+        click.option(
+            "--pressure",
+            type=Quantity("GPa", "1 bar", needs_unit=True),
+            default="0",
+            show_default=True,
+            help="Pressure: '1 bar', '2.5 GPa'.",
+        ),
+        click.option(
+            "--timestep", type=Quantity("fs", "0.5 fs"), default="0.5", show_default=True, help="In fs or with unit."
+        ),
+        click.option(
+            "--thermostat-time",
+            "tau",
+            type=Quantity("fs", "100 fs"),
+            default="100",
+            show_default=True,
+            help="Time constant of the thermostat, in fs or with unit.",
+        ),
         click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Number of steps."),
         click.option("--beads", type=click.IntRange(1), help="Number of beads.  [8 for path integrals, else 1]"),
         click.option("--stride", type=click.IntRange(1), help="Steps between two lines of output.  [1/1000 of all]"),
@@ -145,24 +201,26 @@ def _input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@ipi.command("input")
+def _explicit() -> List[str]:
+    """Give the names of the parameters that the user has given."""
+    context = click.get_current_context()
+    return [name for name in context.params if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
+
+
+@ipi.command("input", epilog=_INPUT_EXAMPLES)
 @_model
 @_structure
 @_input_options
 @model_options
 def input_(model: str, structure: str, options: Dict[str, Any], **settings: Any) -> None:
-    r"""Write an input.xml for i-PI that runs MODEL on STRUCTURE.
+    """Write an input.xml for i-PI that runs MODEL on STRUCTURE.
 
     Writes input.xml, init.xyz (the structure, turned as i-PI wants it) and template.xyz (for the client), and prints
     the commands to run.
-
-    \b
-    Example:
-      metatomic-ipi input water.pt water.xyz --case pimd-npt --beads 16 --temperature 300 -o run
     """
     from .runner import prepare
 
-    prepared = prepare(model, structure, options, settings)
+    prepared = prepare(model, structure, options, {**settings, "explicit": _explicit()})
     for path in prepared.files:
         click.echo(f"wrote {path}")
     click.echo("run it with")
@@ -170,35 +228,54 @@ def input_(model: str, structure: str, options: Dict[str, Any], **settings: Any)
         click.echo(f"  {line}")
 
 
-@ipi.command()
+@ipi.command(epilog=_RUN_EXAMPLES)
 @_model
-@_structure
+@click.argument("structure", type=click.Path(exists=True, dir_okay=False), required=False)
 @click.option("--clients", type=click.IntRange(1), default=1, show_default=True, help="Number of clients.")
+@click.option("--continue", "go_on", is_flag=True, help="Go on from the RESTART in the directory of -o.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Seconds that i-PI has to end its step and write RESTART when the run is stopped.",
+)
 @_input_options
 @model_options
-def run(model: str, structure: str, clients: int, options: Dict[str, Any], **settings: Any) -> None:
-    r"""Write an input for MODEL and STRUCTURE, start i-PI and clients, and draw energy and temperature at the end.
+def run(
+    model: str,
+    structure: Optional[str],
+    clients: int,
+    go_on: bool,
+    patience: float,
+    options: Dict[str, Any],
+    **settings: Any,
+) -> None:
+    """Write an input for MODEL and STRUCTURE, start i-PI and clients, and draw energy and temperature at the end.
 
-    Ctrl-C stops all of them; i-PI then writes a RESTART file.
-
-    \b
-    Example:
-      metatomic-ipi run water.pt water.xyz --case pimd --temperature 300 --steps 2000 -o run
+    Ctrl-C stops all of them; i-PI then writes a RESTART file, from which --continue goes on with the same trajectory:
+    with the conditions of the first input, and --steps as the length of the whole run.
     """
-    from .runner import prepare, run_all
+    from .runner import prepare, prepare_to_go_on, run_all
 
-    prepared = prepare(model, structure, options, settings, clients)
-    click.get_current_context().exit(run_all(prepared, clients))
+    explicit = _explicit()
+    if go_on:
+        fixed = [name for name in explicit if name in settings and name not in ("steps", "output")]
+        if structure is not None or fixed:
+            what = "STRUCTURE" if structure is not None else f"--{fixed[0]}"
+            raise click.UsageError(f"expected the conditions of RESTART with --continue, got {what}; leave it out")
+        steps = settings["steps"] if "steps" in explicit else None
+        prepared = prepare_to_go_on(model, options, Path(settings["output"]), steps)
+    elif structure is None:
+        raise click.UsageError("expected a STRUCTURE, or --continue, got none of them")
+    else:
+        prepared = prepare(model, structure, options, {**settings, "explicit": explicit}, clients)
+    click.get_current_context().exit(run_all(prepared, clients, patience))
 
 
-@ipi.command("pes-path")
+@ipi.command("pes-path", epilog=_PES_PATH_EXAMPLES)
 def pes_path() -> None:
-    r"""Print the file to give to i-PI as a PES.
-
-    \b
-    Example:
-      i-pi-py_driver -m custom -P $(metatomic-ipi pes-path) -u -a metatomic -o model=model.pt,template=template.xyz
-    """
+    """Print the file to give to i-PI as a PES."""
     click.echo(pes_file())
 
 

@@ -81,4 +81,6 @@ def _no_server(address: Address, limit: float, error: OSError, final: bool) -> s
         return f"{text}; no i-PI listens on this file, which a run that was killed has left: remove it, `rm {address}`"
     if isinstance(address, str) and error.errno == errno.ENOENT:
         return f"{text}; start i-PI with an <ffsocket mode='unix'> of this <address>, or wait longer with --wait"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{text}; the socket belongs to another user: choose another <address> in the input of i-PI and here"
     return f"{text}; start i-PI first, or wait longer with --wait"

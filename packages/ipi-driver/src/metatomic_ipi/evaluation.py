@@ -17,7 +17,7 @@ from metatomic_core.quantities import base_quantity, unit_dimension_for_quantity
 from .guards import Guards
 from .options import COMMITTEE
 from .slots import SlotMatcher
-from .template import Template, make_template
+from .template import Template, check_order, make_template
 from .units import ANGSTROM, BY_DIMENSION, ELECTRONVOLT, ENERGY, LENGTH
 
 # What extras may be called, besides the names of outputs.
@@ -138,6 +138,7 @@ class Evaluator:
         self._watched = self._watched_output()
         self._outputs, self._units = self._requests()
         self._slots = SlotMatcher(near=skin * ANGSTROM)
+        self._order_checked = False
         self.n_evaluated = 0
 
     def _check_types(self) -> None:
@@ -211,9 +212,17 @@ class Evaluator:
                 f"expected {n_atoms} atoms as in the template, got {len(positions)} from i-PI; give the structure that "
                 "i-PI starts from as template"
             )
+        if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
+            raise ValueError(
+                "expected finite positions and cell from i-PI, got nan or inf; its run has blown up: look at its "
+                "time step, thermostat and barostat"
+            )
         # copies: the arrays are buffers that i-PI writes again
         rows = np.array(cell.T, dtype=np.float64, order="C")
         points = np.array(positions, dtype=np.float64, order="C")
+        if not self._order_checked:
+            check_order(self.template, rows / ANGSTROM, points / ANGSTROM)
+            self._order_checked = True
         return Structure(self.template.types, points, rows, self.template.pbc, self.template.inputs)
 
     def _evaluate(self, structures: List[Structure]) -> List[Result]:

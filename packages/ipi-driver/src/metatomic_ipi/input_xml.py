@@ -4,6 +4,7 @@ Pieces of XML are templates in tables; what differs between cases is a row.  Not
 """
 
 import dataclasses
+import math
 import os
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
@@ -13,6 +14,11 @@ import numpy as np
 
 from .template import is_oriented
 
+# Characters with a meaning in XML, in i-PI's names of files, or for shells.
+_NOT_IN_NAMES = "<>&\"' \t"
+# fs; anything longer is a mistake in the unit
+_LONGEST_STEP = 1000.0
+_SMALLEST_VOLUME = 1e-3
 SOCKET_MODES = ("unix", "inet", "shm", "ffdirect")
 
 
@@ -146,11 +152,26 @@ class Settings:
         if self.mode not in SOCKET_MODES:
             raise ValueError(f"expected a mode, one of {', '.join(SOCKET_MODES)}, got '{self.mode}'")
         for name in ("temperature", "timestep", "tau", "barostat_tau", "steps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"expected `{name}` to be positive, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"expected `{name}` to be positive and finite, got {getattr(self, name)}")
+        if not math.isfinite(self.pressure):
+            raise ValueError(f"expected `pressure` to be finite, got {self.pressure}")
+        if self.timestep > _LONGEST_STEP:
+            raise ValueError(
+                f"expected `timestep` up to {_LONGEST_STEP:g} fs, got {self.timestep:g}; vibrations last some 10 fs"
+            )
+        self._check_temperatures()
         if self.n_beads is None:
             self.n_beads = CASES[self.case].n_beads
-        if self.case == "remd" and len(self.temperatures) < 2:
+        if self.case == "phonons" and self.n_beads > 1:
+            raise ValueError(f"expected one bead for 'phonons', the only number that i-PI has, got {self.n_beads}")
+        for name in ("prefix", "address"):
+            text = getattr(self, name)
+            if not text or not text.isprintable() or set(text) & set(_NOT_IN_NAMES):
+                raise ValueError(f"expected `{name}` without spaces and any of {_NOT_IN_NAMES}, got '{text}'")
+        if "/" in self.address:
+            raise ValueError(f"expected `address` to be a name without '/', got '{self.address}'; see i-PI's option -S")
+        if self.case == "remd" and not self.temperatures:
             # a geometric ladder, as exchange is about ratios of temperatures
             self.temperatures = [self.temperature * 1.1**i for i in range(4)]
         if self.batch_size is None:
@@ -160,6 +181,63 @@ class Settings:
                 raise ValueError(f"expected `{name}` to be one or more, got {getattr(self, name)}")
         if self.stride is None:
             self.stride = max(1, self.steps // 1000)
+
+    def _check_temperatures(self) -> None:
+        if self.temperatures and self.case != "remd":
+            raise ValueError(f"expected `temperatures` only for 'remd', got them for '{self.case}'; use `temperature`")
+        if len(self.temperatures) == 1:
+            raise ValueError(
+                f"expected two `temperatures` or more for 'remd', got {self.temperatures[0]:g} alone; add others, or "
+                "leave it out for a ladder from `temperature` on"
+            )
+        for value in self.temperatures:
+            if not 0 < value < math.inf:
+                raise ValueError(f"expected `temperatures` to be positive and finite, got {value:g}")
+
+
+def check_structure(atoms: ase.Atoms) -> None:
+    """Check that i-PI can start from a structure.
+
+    Raises
+    ------
+    ValueError
+        If positions or cell are not finite, the periodic cell has no volume, or two atoms are at one place.
+    """
+    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
+        raise ValueError("expected a structure with finite positions and cell, got nan or inf")
+    if atoms.cell.rank == 3:
+        volume = np.linalg.det(atoms.cell.array)
+        if abs(volume) < _SMALLEST_VOLUME:
+            raise ValueError(f"expected a cell with a volume, got {abs(volume):g} cubic angstrom")
+        if volume < 0:
+            raise ValueError("expected a right-handed cell, got a left-handed one; swap two of its vectors")
+    _, first, inverse = np.unique(atoms.positions, axis=0, return_index=True, return_inverse=True)
+    other = first[inverse.reshape(-1)]
+    same = np.flatnonzero(other != np.arange(len(atoms)))
+    if len(same) > 0:
+        raise ValueError(
+            f"expected atoms at different places, got atoms {other[same[0]]} and {same[0]} at one place; remove one"
+        )
+
+
+def check_case(settings: Settings, atoms: ase.Atoms) -> None:
+    """Check that a case makes sense for a structure in `standard_form`.
+
+    Raises
+    ------
+    ValueError
+        If the case needs a periodic structure and this is none, or i-PI can do nothing with a single atom.
+    """
+    case = CASES[settings.case]
+    if case.needs_cell and not atoms.pbc.all():
+        raise ValueError(
+            f"expected a structure that is periodic along x, y and z for '{settings.case}', got {atoms.pbc}"
+        )
+    if len(atoms) == 1:
+        raise ValueError(
+            "expected two atoms or more, as i-PI fixes the centre of mass, got one atom, which would not move; "
+            "repeat the cell, or use `metatomic md`"
+        )
 
 
 def standard_form(atoms: ase.Atoms) -> ase.Atoms:
@@ -212,10 +290,7 @@ def input_text(settings: Settings, atoms: ase.Atoms) -> str:
         If the case needs a periodic structure and this is none.
     """
     case = CASES[settings.case]
-    if case.needs_cell and not atoms.pbc.all():
-        raise ValueError(
-            f"expected a structure that is periodic along x, y and z for '{settings.case}', got {atoms.pbc}"
-        )
+    check_case(settings, atoms)
     numbers = dataclasses.asdict(settings)
     # finite differences take one step for each coordinate, and end by themselves
     steps = max(settings.steps, 3 * len(atoms) + 1) if settings.case == "phonons" else settings.steps

@@ -28,7 +28,7 @@ class Option(NamedTuple):
 OPTIONS: Dict[str, Option] = {
     "device": Option(str, None, "Device: cpu, cuda, cuda:1, ...; the best one if not given."),
     "extensions_directory": Option(click.Path(), None, "Directory with the TorchScript extensions of the model."),
-    "variants": Option(str, (), "Variant of the energy, or OUTPUT:VARIANT for another output.", True),
+    "variants": Option(str, (), "Variant of an output: energy=pbe.", True),
     "non_conservative": Option(
         click.Choice(NON_CONSERVATIVE), "off", "Take forces, stress, or both (on) from direct predictions."
     ),
@@ -49,8 +49,14 @@ OPTIONS: Dict[str, Option] = {
     "on_uncertainty": Option(click.Choice(ACTIONS), "warn", "What to do about higher ones."),
     "guard_file": Option(click.Path(), GUARD_FILE, "Where the action log writes structures."),
 }
-# Singular where an option is repeated on the command line.
-_FLAGS = {"variants": "variant", "extras": "extra"}
+# Singular where an option is repeated.
+# Names on the command line as in all commands of `metatomic`.
+_FLAGS = {
+    "variants": "variant",
+    "extras": "extra",
+    "extensions_directory": "extensions",
+    "check_consistency": "check",
+}
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +65,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(**arguments: Any) -> Any:
         options = {name: arguments.pop(name) for name in OPTIONS}
-        options["variants"] = variants_from_text(options["variants"])
+        options["variants"] = _variants_from_flags(options["variants"])
         return command(options=options, **arguments)
 
     decorated: Callable[..., Any] = wrapped
@@ -86,7 +92,7 @@ def arguments_of(options: Mapping[str, Any]) -> "list[str]":
         value = options[name]
         flag = "--" + _FLAGS.get(name, name).replace("_", "-")
         if name == "variants":
-            value = tuple(f"{output}:{variant}" for output, variant in value.items())
+            value = tuple(f"{output}={variant}" for output, variant in value.items())
         if value == option.default:
             continue
         if option.type is bool:
@@ -97,8 +103,21 @@ def arguments_of(options: Mapping[str, Any]) -> "list[str]":
     return line
 
 
+def _variants_from_flags(items: Tuple[str, ...]) -> Dict[str, Optional[str]]:
+    """Read ``OUTPUT=VARIANT``."""
+    variants: Dict[str, Optional[str]] = {}
+    for item in items:
+        output, separator, variant = item.partition("=")
+        if not (output and separator and variant):
+            raise click.BadParameter(
+                f"expected NAME=VARIANT, such as energy=pbe, got '{item}'", param_hint="'--variant'"
+            )
+        variants[output] = variant
+    return variants
+
+
 def variants_from_text(items: Tuple[str, ...]) -> Dict[str, Optional[str]]:
-    """Read ``VARIANT`` (of the energy) and ``OUTPUT:VARIANT``."""
+    """Read ``VARIANT`` (of the energy) and ``OUTPUT:VARIANT``, as i-PI passes them, which has another use for ``=``."""
     variants: Dict[str, Optional[str]] = {}
     for item in items:
         output, colon, variant = item.rpartition(":")

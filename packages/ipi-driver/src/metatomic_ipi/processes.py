@@ -1,13 +1,35 @@
 """i-PI and its clients as processes: started with a log file each, watched, and stopped."""
 
+import ctypes
+import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
-# Seconds for a process to end after it was asked to.
-_PATIENCE = 20.0
+from .session import STOPPING
+
+# Seconds for a process to end after it was asked to, if nothing else is said.
+PATIENCE = 20.0
+# <sys/prctl.h>
+_PR_SET_PDEATHSIG = 1
 _LOG_LINES = 5
+
+
+def _ends_with_parent() -> Optional[Callable[[], None]]:
+    """Give what a child calls so that it gets SIGTERM when this process ends, even by SIGKILL; None if not on Linux."""
+    if not sys.platform.startswith("linux"):
+        return None
+    # loaded here: between fork and exec as little as possible is done
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def call() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(128 + signal.SIGTERM)
+
+    return call
 
 
 class Processes:
@@ -17,10 +39,13 @@ class Processes:
     ----------
     directory
         Where they run, and where the logs are.
+    patience
+        Seconds for a process to end after it was asked to.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, patience: float = PATIENCE):
         self._directory = directory
+        self._patience = patience
         self._running: Dict[str, "subprocess.Popen[bytes]"] = {}
 
     def start(self, name: str, command: Sequence[str]) -> None:
@@ -33,6 +58,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_ends_with_parent(),
             )
 
     def log(self, name: str) -> Path:
@@ -50,7 +76,7 @@ class Processes:
             return
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(_PATIENCE)
+            process.wait(self._patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -61,9 +87,12 @@ class Processes:
             for name in self._running:
                 self.stop(name)
         except BaseException:
-            # somebody presses Ctrl-C again: no more patience
+            # somebody presses Ctrl-C again: no more patience, and nothing comes between
+            for number in STOPPING:
+                signal.signal(number, signal.SIG_IGN)
             for process in self._running.values():
                 process.kill()
+                process.wait()
             raise
 
     def last_lines(self, name: str) -> List[str]:

@@ -16,14 +16,26 @@ from metatomic_core.cli._common import console
 
 from .cli import pes_file, say
 from .evaluation import Evaluator
-from .input_xml import Settings, standard_form, write_input
+from .input_xml import CASES, Settings, check_case, check_structure, standard_form, write_input
 from .options import OPTIONS, arguments_of
 from .output import columns, draw
-from .processes import Processes
+from .processes import PATIENCE, Processes
+from .restart import make_permanent, write_continuation
 from .session import Stopped, stop_on_signals
 from .template import read_structure
 
 _POLL = 0.2
+_STATIC = ("geop", "phonons")
+# option: cases in which it would change nothing
+_NOT_FOR = {
+    "pressure": tuple(name for name, case in CASES.items() if not case.needs_cell),
+    "temperature": _STATIC,
+    "temperatures": tuple(name for name in CASES if name != "remd"),
+    "timestep": _STATIC,
+    "tau": ("nve", *_STATIC),
+    "steps": ("phonons",),
+    "beads": ("phonons",),
+}
 # Characters with a meaning in the dictionaries of i-PI, and in XML.
 _NOT_IN_PARAMETERS = set(",{}<&")
 
@@ -44,6 +56,8 @@ class Prepared:
         The model file.
     options
         Options of `evaluation.Evaluator`.
+    input_file
+        What i-PI reads.
     """
 
     directory: Path
@@ -51,6 +65,7 @@ class Prepared:
     settings: Settings
     model: Path
     options: Dict[str, Any]
+    input_file: str = "input.xml"
 
     def client_arguments(self) -> List[str]:
         """Give the arguments of the client."""
@@ -86,6 +101,7 @@ def prepare(
     options = dict(options)
     path = Path(model).resolve()
     settings = _settings(given, options, path, clients)
+    _check_used(given, options, settings, clients)
     names = ["input.xml", "init.xyz", "template.xyz", f"{settings.prefix}.out"]
     existing = [name for name in names if (directory / name).exists()]
     if existing and not force:
@@ -93,11 +109,58 @@ def prepare(
             f"expected no '{existing[0]}' in '{directory}', got one; choose another directory with -o, or add --force"
         )
     atoms = read_structure(structure)
+    check_structure(atoms)
+    atoms = standard_form(atoms)
+    check_case(settings, atoms)
     # loads the model and checks types, inputs and outputs before anything is written
-    Evaluator(load_atomistic_model(path, options["extensions_directory"]), standard_form(atoms), **options)
+    Evaluator(load_atomistic_model(path, options["extensions_directory"]), atoms, **options)
     directory.mkdir(parents=True, exist_ok=True)
     files = write_input(settings, atoms, directory)
     return Prepared(directory, files, settings, path, options)
+
+
+def prepare_to_go_on(model: str, options: Mapping[str, Any], directory: Path, steps: Optional[int]) -> Prepared:
+    """Prepare to go on from the RESTART in a directory.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to go on from, or the model does not fit.
+    """
+    path = Path(model).resolve()
+    options = dict(options)
+    fixed = write_continuation(directory, steps)
+    atoms = read_structure(directory / "template.xyz")
+    Evaluator(load_atomistic_model(path, options["extensions_directory"]), atoms, **options)
+    return Prepared(directory, [], Settings(**fixed), path, options, "continue.xml")
+
+
+def _check_used(given: Mapping[str, Any], options: Mapping[str, Any], settings: Settings, clients: int) -> None:
+    """Refuse options that would change nothing, or do not go together.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    case, mode = settings.case, settings.mode
+    for name in given["explicit"]:
+        flag = "--thermostat-time" if name == "tau" else f"--{name}"
+        if case in _NOT_FOR.get(name, ()):
+            users = ", ".join(other for other in CASES if other not in _NOT_FOR[name])
+            raise ValueError(f"expected {flag} only for {users}, got it with --case {case}; leave it out")
+        if name == "port" and mode != "inet":
+            raise ValueError(f"expected --port only with --mode inet, got it with {mode}; leave it out")
+        if name == "address" and mode == "ffdirect":
+            raise ValueError("expected no --address with --mode ffdirect, got one; leave it out")
+    if case == "remd" and "temperature" in given["explicit"] and given["temperatures"] is not None:
+        raise ValueError("expected either --temperature or --temperatures for remd, got both")
+    if clients > 1 and mode == "ffdirect":
+        raise ValueError(f"expected no --clients with --mode ffdirect, which has none, got {clients}")
+    if CASES[case].needs_cell and not options["virial"]:
+        raise ValueError(f"expected virials for '{case}', got --no-virial; leave it out")
+    if CASES[case].needs_cell and set(options["pbc"]) != set("xyz") and options["pbc"] != "template":
+        raise ValueError(f"expected all directions to be periodic for '{case}', got --pbc {options['pbc']}")
 
 
 def _settings(given: Mapping[str, Any], options: Mapping[str, Any], model: Path, clients: int) -> Settings:
@@ -163,7 +226,7 @@ def find_ipi() -> str:
     return found
 
 
-def run_all(prepared: Prepared, clients: int) -> int:
+def run_all(prepared: Prepared, clients: int, patience: float = PATIENCE) -> int:
     """Start i-PI and clients, show progress until they end, and draw the results.
 
     Returns
@@ -172,25 +235,19 @@ def run_all(prepared: Prepared, clients: int) -> int:
         Exit status: 0 if i-PI has finished all steps.
     """
     directory = prepared.directory
-    processes = Processes(directory)
-    # a socket of its own for each run, so that a file that an earlier one has left is not in the way
-    private = tempfile.mkdtemp(prefix="metatomic-")
-    prefix = f"{private}/ipi_"
+    processes = Processes(directory, patience)
     names = [] if prepared.settings.mode == "ffdirect" else [f"client-{i + 1}" for i in range(clients)]
     start = time.perf_counter()
-    client = [sys.executable, "-m", "metatomic_ipi", *prepared.client_arguments(), "-S", prefix]
+    # a socket of its own for each run, so that a file that an earlier one has left is not in the way
+    private = tempfile.mkdtemp(prefix="metatomic-")
     try:
-        with stop_on_signals():
-            processes.start("i-pi", [sys.executable, find_ipi(), "-S", prefix, "input.xml"])
-            for name in names:
-                processes.start(name, client)
-            done = _watch(prepared, processes, names)
+        with stop_on_signals(again=True):
+            done = _run_and_stop(prepared, processes, names, f"{private}/ipi_")
     except Stopped as stopped:
-        say(f"{stopped}; stopping i-PI, which writes RESTART, and the clients")
         return stopped.status
     finally:
-        processes.stop_all()
         shutil.rmtree(private, ignore_errors=True)
+        make_permanent(directory / "RESTART")
     seconds = time.perf_counter() - start
     if not done:
         _explain(processes, ["i-pi", *names])
@@ -205,13 +262,28 @@ def run_all(prepared: Prepared, clients: int) -> int:
     return 0
 
 
+def _run_and_stop(prepared: Prepared, processes: Processes, names: Sequence[str], prefix: str) -> bool:
+    """Run i-PI and clients until they end or a signal comes, and leave none behind; tell whether i-PI has finished."""
+    client = [sys.executable, "-m", "metatomic_ipi", *prepared.client_arguments(), "-S", prefix]
+    try:
+        processes.start("i-pi", [sys.executable, find_ipi(), "-S", prefix, prepared.input_file])
+        for name in names:
+            processes.start(name, client)
+        return _watch(prepared, processes, names)
+    except Stopped as stopped:
+        say(f"{stopped}; stopping i-PI, which writes RESTART when its step is done, and the clients")
+        raise
+    finally:
+        processes.stop_all()
+
+
 def _watch(prepared: Prepared, processes: Processes, names: Sequence[str]) -> bool:
     """Show progress until i-PI ends; tell whether it has finished."""
     import rich.progress
 
     out = prepared.directory / f"{prepared.settings.prefix}.out"
     fields = (
-        "[progress.description]{task.description}",
+        "{task.description}",
         rich.progress.BarColumn(),
         "{task.completed:.0f}/{task.total:.0f}",
     )

@@ -25,15 +25,26 @@ class Stopped(Exception):  # noqa: N818  (it is no error)
         self.status = 128 + number
 
 
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 @contextmanager
-def stop_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into `Stopped`, wherever the program is; a second signal then ends it at once."""
+def stop_on_signals(again: bool = False) -> Iterator[None]:
+    """Turn SIGTERM, SIGINT and SIGHUP (a terminal that is closed) into `Stopped`, wherever the program is.
+
+    Parameters
+    ----------
+    again
+        Whether a second signal is `Stopped`, too, for a caller that has to clean up; otherwise it ends the process.
+    """
 
     def stop(number: int, _: Any) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        if not again:
+            signal.signal(number, signal.SIG_DFL)
         raise Stopped(number)
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    # what is ignored stays so: nohup ignores SIGHUP
+    numbers = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
     previous = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield

@@ -12,9 +12,26 @@ import numpy as np
 from metatomic_core import ModelOutput
 from metatomic_core.quantities import canonical_name
 
+from .units import ANGSTROM
+
 # the comment line of i-PI's xyz files, which always describe periodic structures
 _IPI_CELL = re.compile(r"#?\s*CELL\s*[({]\s*(?:abcABC|H|GENH)\s*[)}]\s*:", re.IGNORECASE)
 _IPI_POSITIONS = re.compile(r"positions\{\s*(\w*)\s*\}")
+_IPI_CELL_UNIT = re.compile(r"cell\{\s*(\w*)\s*\}")
+_NUMBERS = re.compile(r"(?:\s+[-+]?[.\d][-+.\deE]*)+")
+# in angstrom, with i-PI's own value
+_IPI_LENGTHS = {
+    "": 1.0 / ANGSTROM,
+    "automatic": 1.0 / ANGSTROM,
+    "atomic_unit": 1.0 / ANGSTROM,
+    "bohr": 1.0 / ANGSTROM,
+    "angstrom": 1.0,
+    "nanometer": 10.0,
+}
+# angstrom that an atom may be away from its place in the template before its order is doubted
+_FAR = 1.0
+# atoms up to which the order is checked: it takes a moment for each atom that is far
+_LARGEST_COMPARED = 20000
 _ORIENTATION_TOLERANCE = 1e-6
 
 
@@ -33,6 +50,8 @@ class Template(NamedTuple):
         Inputs that the model requests, by name.
     units
         Their units.
+    positions
+        Shape (n_atoms, 3), in angstrom, to recognise another order of the atoms.
     """
 
     types: np.ndarray
@@ -40,6 +59,7 @@ class Template(NamedTuple):
     pbc_source: str
     inputs: Dict[str, np.ndarray]
     units: Dict[str, str]
+    positions: np.ndarray
 
 
 class _Source(NamedTuple):
@@ -100,11 +120,28 @@ def _read_ipi_xyz(path: Path) -> ase.Atoms:
         comment = file.readline()
         rows = [file.readline().split() for _ in range(n_atoms)]
     atoms = ase.Atoms([row[0] for row in rows], [[float(x) for x in row[1:4]] for row in rows], pbc=True)
-    parameters = re.search(r"abcABC\s*[)}]\s*:((?:\s+[-+.\deE]+){6})", comment)
-    units = _IPI_POSITIONS.search(comment)
-    if parameters is not None and units is not None and units.group(1) == "angstrom":
-        atoms.cell = ase.cell.Cell.fromcellpar([float(x) for x in parameters.group(1).split()])
+    # without a unit, i-PI means bohr
+    atoms.positions *= _angstrom(_IPI_POSITIONS, comment)
+    cell = _IPI_CELL.search(comment)
+    numbers = _NUMBERS.match(comment, cell.end()) if cell is not None else None
+    values = [float(x) for x in numbers.group().split()] if numbers is not None else []
+    unit = _angstrom(_IPI_CELL_UNIT, comment)
+    if len(values) == 6:
+        lengths, angles = np.array(values[:3]) * unit, values[3:]
+        atoms.cell = ase.cell.Cell.fromcellpar([*lengths, *angles])
+    elif len(values) == 9:
+        # the columns are the cell vectors
+        atoms.cell = np.array(values).reshape(3, 3).T * unit
     return atoms
+
+
+def _angstrom(pattern: "re.Pattern[str]", comment: str) -> float:
+    """Give the unit that a comment names in angstrom."""
+    found = pattern.search(comment)
+    name = found.group(1) if found is not None else "atomic_unit"
+    if name not in _IPI_LENGTHS:
+        raise ValueError(f"expected a unit of length of i-PI, one of {', '.join(_IPI_LENGTHS)}, got '{name}'")
+    return _IPI_LENGTHS[name]
 
 
 def make_template(
@@ -148,7 +185,54 @@ def make_template(
         found = _source(name, output)
         inputs[name] = np.asarray(found.get(atoms), dtype=np.float64)
         units[name] = found.unit
-    return Template(np.asarray(atoms.numbers), periodic, source, inputs, units)
+    return Template(np.asarray(atoms.numbers), periodic, source, inputs, units, np.array(atoms.positions))
+
+
+def check_order(template: Template, cell: np.ndarray, positions: np.ndarray) -> None:
+    """Check that atoms are in the order of the template, as far as positions tell: i-PI sends no species.
+
+    Where atoms are far from their places in the template, and half of them or more are at places of another species,
+    the order is another one.
+
+    Parameters
+    ----------
+    template
+        The template.
+    cell
+        Shape (3, 3), vectors as rows, in angstrom.
+    positions
+        Shape (n_atoms, 3), in angstrom, the first that i-PI sends.
+
+    Raises
+    ------
+    ValueError
+        If the order is another one.
+    """
+    if len(set(template.types)) < 2 or len(positions) > _LARGEST_COMPARED:
+        return
+    inverse = np.linalg.pinv(cell)
+    moved, far = _moved(positions - template.positions, cell, inverse)
+    suspects = np.flatnonzero(far)
+    if len(suspects) == 0:
+        return
+    wrong = []
+    for atom in suspects:
+        distances, _ = _moved(positions[atom] - template.positions, cell, inverse)
+        nearest = int(distances.argmin())
+        if template.types[nearest] != template.types[atom] and distances[nearest] < 0.1 * moved[atom]:
+            wrong.append((atom, nearest))
+    if 2 * len(wrong) >= len(suspects):
+        atom, nearest = wrong[0]
+        raise ValueError(
+            f"expected the atoms of i-PI in the order of the template, got atom {atom} at the place of atom {nearest}, "
+            "which is of another element there; give the structure that i-PI starts from as template"
+        )
+
+
+def _moved(differences: np.ndarray, cell: np.ndarray, inverse: np.ndarray) -> "tuple[np.ndarray, np.ndarray]":
+    """Give lengths up to cell vectors, shape (n,), and which of them are more than the beads of a ring polymer have."""
+    lengths = np.linalg.norm(differences - np.round(differences @ inverse) @ cell, axis=1)
+    return lengths, lengths > _FAR
 
 
 def _periodicity(atoms: ase.Atoms, pbc: str) -> "tuple[np.ndarray, str]":
@@ -186,6 +270,8 @@ def check_orientation(atoms: ase.Atoms) -> None:
     ValueError
         If a is not along x, or b not in the plane xy.
     """
+    if np.linalg.det(atoms.cell.array) < 0:
+        raise ValueError("expected a right-handed cell, got a left-handed one; swap two of its vectors")
     if not is_oriented(atoms.cell.array):
         rows = "; ".join(" ".join(f"{x:g}" for x in row) for row in atoms.cell.array)
         raise ValueError(

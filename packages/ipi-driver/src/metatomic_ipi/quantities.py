@@ -1,0 +1,53 @@
+"""Values with units on the command line, written as for ``metatomic md``: ``"0.5 fs"``, ``"1 bar"``."""
+
+import math
+import re
+from typing import Any, Optional
+
+import click
+
+_NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+
+
+class Quantity(click.ParamType):
+    """A number with a unit, given in the unit of the option.
+
+    Parameters
+    ----------
+    unit
+        Unit of the value that the command gets, and of plain numbers.
+    example
+        Text for messages.
+    needs_unit
+        Whether plain numbers other than zero are refused, where people use several units.
+    """
+
+    def __init__(self, unit: str, example: str, *, needs_unit: bool = False):
+        self.name = unit
+        self._example = example
+        self._needs_unit = needs_unit
+
+    def get_metavar(self, param: click.Parameter, ctx: Optional[click.Context] = None) -> str:
+        """Give what stands for the value in the help."""
+        return "VALUE UNIT" if self._needs_unit else "VALUE"
+
+    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> float:
+        """Give the number in the unit of the option."""
+        if isinstance(value, float):
+            return value
+        matched = _NUMBER.fullmatch(str(value))
+        if matched is None:
+            self.fail(f"expected a number with a unit, such as '{self._example}', got '{value}'", param, ctx)
+        number, unit = float(matched.group(1)), matched.group(2)
+        if unit:
+            from metatomic_core import unit_conversion_factor
+
+            try:
+                number *= unit_conversion_factor(unit, self.name)
+            except ValueError as error:
+                self.fail(f"expected a value such as '{self._example}', got '{value}': {error}", param, ctx)
+        elif self._needs_unit and number != 0:
+            self.fail(f"expected a number with its unit, such as '{self._example}', got '{value}'", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, such as '{self._example}', got '{value}'", param, ctx)
+        return number
