@@ -1,7 +1,8 @@
 """Silicon with the Stillinger-Weber potential, from model file to molecular dynamics, through ASE.
 
 Exports the model, relaxes the crystal, computes cohesive energy and elastic constants beside the published values,
-runs 512 atoms at 600 K and then at constant energy, and draws energy and temperature.
+runs 512 atoms at 600 K and then at constant energy, and draws energy and temperature.  With --quick it is 64 atoms and
+few steps, to see that it works.
 """
 
 import argparse
@@ -110,15 +111,15 @@ def run_dynamics(
     return np.array(rows)
 
 
-def draw(nvt: np.ndarray, nve: np.ndarray, file: Path) -> None:
-    """Draw energy and temperature of both runs."""
+def draw(nvt: np.ndarray, nve: np.ndarray, n_atoms: int, files: list[Path]) -> None:
+    """Draw energy and temperature of both runs, in the format of each file's suffix."""
     figure, axes = plt.subplots(2, 2, figsize=(10, 5.6), sharex="col", constrained_layout=True)
     for column, (rows, title) in enumerate(((nvt, f"thermostat at {TEMPERATURE_K:.0f} K"), (nve, "constant energy"))):
         time, potential, _, total, temperature = rows.T
         top, bottom = axes[0, column], axes[1, column]
         top.plot(time, 1000 * (potential - total[0]), color="tab:blue", label="potential")
         top.plot(time, 1000 * (total - total[0]), color="tab:orange", label="total")
-        top.set_title(f"512 silicon atoms, {title}")
+        top.set_title(f"{n_atoms} silicon atoms, {title}")
         top.legend(frameon=False, loc="best")
         bottom.plot(time, temperature, color="tab:red")
         if column == 0:
@@ -126,7 +127,8 @@ def draw(nvt: np.ndarray, nve: np.ndarray, file: Path) -> None:
         bottom.set_xlabel("time (ps)")
     axes[0, 0].set_ylabel("energy relative to the\ninitial total energy (meV/atom)")
     axes[1, 0].set_ylabel("temperature (K)")
-    figure.savefig(file, dpi=200)
+    for file in files:
+        figure.savefig(file, dpi=200)
     plt.close(figure)
 
 
@@ -134,8 +136,12 @@ def main() -> None:
     """Run the demonstration."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for all files")
-    parser.add_argument("--steps", type=int, default=2000, help="steps of each run of molecular dynamics")
+    parser.add_argument("--steps", type=int, help="steps of each run of molecular dynamics, 20 or more (default: 2000)")
+    parser.add_argument("--quick", action="store_true", help="64 atoms, and 100 steps by default")
     arguments = parser.parse_args()
+    steps = arguments.steps if arguments.steps is not None else 100 if arguments.quick else 2000
+    if steps < 20:
+        parser.error(f"expected 20 or more for --steps, got {steps}")
     output: Path = arguments.output
     output.mkdir(parents=True, exist_ok=True)
 
@@ -152,7 +158,7 @@ def main() -> None:
     }
     CONSOLE.print(crystal_table(crystal, computed))
 
-    atoms = crystal.repeat(4)
+    atoms = crystal.repeat(2 if arguments.quick else 4)
     atoms.calc = calculator
     generator = np.random.default_rng(2026)
     # half of the kinetic energy of the perfect crystal goes into potential energy
@@ -162,20 +168,20 @@ def main() -> None:
     nvt = run_dynamics(
         atoms,
         lambda a: Bussi(a, TIMESTEP_FS * units.fs, TEMPERATURE_K, taut=100 * units.fs, rng=generator),
-        arguments.steps,
+        steps,
         output / "nvt.traj",
         "NVT",
     )
-    nve = run_dynamics(
-        atoms, lambda a: VelocityVerlet(a, TIMESTEP_FS * units.fs), arguments.steps, output / "nve.traj", "NVE"
-    )
+    nve = run_dynamics(atoms, lambda a: VelocityVerlet(a, TIMESTEP_FS * units.fs), steps, output / "nve.traj", "NVE")
     slope = np.polyfit(nve[:, 0], nve[:, 3], 1)[0]
     half = len(nvt) // 2
     mean = nvt[half:, 4].mean()
     CONSOLE.print(f"NVT: mean temperature of the second half {mean:.0f} K (thermostat {TEMPERATURE_K:.0f} K)")
     CONSOLE.print(f"NVE: drift of the total energy {10 * slope:+.1e} eV per atom in 10 ps")
-    draw(nvt, nve, output / "silicon.png")
-    CONSOLE.print(f"wrote {output}/silicon.png, nve.traj and nvt.traj; look with `ase gui {output}/nvt.traj`")
+    pictures = [output / f"silicon.{suffix}" for suffix in ("png", "pdf", "svg")]
+    draw(nvt, nve, len(atoms), pictures)
+    CONSOLE.print(f"wrote {output}/silicon.png (.pdf, .svg), nve.traj and nvt.traj")
+    CONSOLE.print(f"look with `ase gui {output}/nvt.traj`")
 
 
 if __name__ == "__main__":

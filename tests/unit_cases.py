@@ -183,7 +183,7 @@ REFUSED = [
     ("eV/angstorm", "unknown unit 'angstorm' in 'eV/angstorm'; did you mean 'angstrom'"),
     ("hartre", "did you mean 'hartree'"),
     ("nanometr", "did you mean 'nanometer'"),
-    ("furlong", "unknown unit 'furlong' in 'furlong'; `unit_table()` lists the known ones"),
+    ("furlong", "unknown unit 'furlong' in 'furlong'; write it as eV, angstrom, kJ/mol or GPa are"),
     ("m2", "did you mean 'm^2'"),
     ("Ω", "unknown unit 'Ω'"),
     ("µ", "unknown unit 'μ'"),

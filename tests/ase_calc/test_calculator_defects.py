@@ -185,3 +185,36 @@ def test_options_of_the_wrong_type_are_refused(options, error, message):
 def test_empty_batches_are_refused():
     with pytest.raises(ValueError, match="expected at least one structure in `atoms`, got an empty list"):
         MetatomicCalculator(models.wrap(models.TwoLists())).compute_energy([])
+
+
+@pytest.mark.parametrize("threshold", [None, 100.0])
+@pytest.mark.parametrize(("kind", "n_samples"), [("system", 1), ("atom", 6)])
+def test_additional_energies_and_uncertainties_need_no_second_pass(kind, n_samples, threshold):
+    atoms = ATOMS["triclinic"]
+    wanted = {
+        "energy": ModelOutput(unit="meV", sample_kind=kind),
+        "energy_uncertainty": ModelOutput(unit="kJ/mol", sample_kind="atom"),
+    }
+    model = rich_model()
+    expected = MetatomicCalculator(model).run_model(atoms, wanted)
+    calculator = MetatomicCalculator(model, additional_outputs=wanted, uncertainty_threshold=threshold)
+    calls = []
+    model.module.register_forward_hook(lambda *_: calls.append(1))
+    energy = calculator.get_property("energy", atoms)
+    assert len(calls) == 1
+    got = calculator.additional_outputs
+    assert got["energy"].block().values.shape == (n_samples, 1)
+    assert float(got["energy"].block().values.sum()) == pytest.approx(1000 * energy, rel=1e-12)
+    for name in wanted:
+        np.testing.assert_allclose(got[name].block().values, expected[name].block().values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["system", "atom"])
+def test_additional_energies_beside_energies_per_atom(kind):
+    atoms = ATOMS["triclinic"]
+    wanted = {"energy": ModelOutput(unit="meV", sample_kind=kind)}
+    calculator = MetatomicCalculator(rich_model(), additional_outputs=wanted)
+    energies = calculator.get_property("energies", atoms)
+    got = calculator.additional_outputs["energy"].block().values.numpy().reshape(-1)
+    expected = 1000 * (energies if kind == "atom" else energies.sum(keepdims=True))
+    np.testing.assert_allclose(got, expected, rtol=1e-12)

@@ -40,6 +40,18 @@ def test_export_writes_a_model_that_loads(tmp_path, arguments, species, dtype):
     assert model.capabilities().dtype == dtype
 
 
+@pytest.mark.parametrize("potential", ["lj", "sw", "eam"])
+def test_export_gives_data(tmp_path, potential):
+    path = tmp_path / "model.pt"
+    data = json.loads(succeed("export", potential, "-o", path, "--length-unit", "bohr", "--json").stdout)
+    capabilities = load_atomistic_model(path).capabilities()
+    assert data["file"] == str(path)
+    assert data["atomic_types"] == capabilities.atomic_types
+    assert data["atomic_symbols"] == symbols(capabilities.atomic_types)
+    assert data["interaction_range"] == capabilities.interaction_range
+    assert (data["length_unit"], data["dtype"]) == ("bohr", "float64")
+
+
 def test_export_lj_takes_parameters_of_pairs(tmp_path):
     path = tmp_path / "mixture.pt"
     values = ["--sigma", "Ar=3.4", "--sigma", "Kr=3.6", "--sigma", "Ar-Kr=3.45", "--epsilon", "0.01"]
@@ -59,7 +71,8 @@ def test_export_lj_takes_parameters_of_pairs(tmp_path):
         (["lj", "--sigma", "big"], 2, "expected a number, got 'big'"),
         (["lj", "--sigma", "3.4", "--sigma", "3.5"], 2, "expected NAME=VALUE, got '3.4'"),
         (["lj", "--cutoff", "-1"], 1, "`cutoff`"),
-        (["lj", "--energy-unit", "angstrom"], 1, "angstrom"),
+        (["lj", "--energy-unit", "angstrom"], 2, "'--energy-unit': expected a unit of energy, such as eV, kcal/mol"),
+        (["sw", "--length-unit", "foo"], 2, "'--length-unit': expected a unit of length, such as angstrom, bohr, nm"),
         (["sw", "--parameter", "epsilon"], 2, "expected NAME=VALUE, got 'epsilon'"),
         (["sw", "--parameter", "epsilom=2"], 1, "did you mean 'epsilon'"),
         (["sw", "--parameter", "epsilon=2", "--file", "Si.sw"], 2, "expected one of --file and --parameter, got both"),

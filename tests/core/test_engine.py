@@ -195,6 +195,7 @@ def test_unknown_variants_are_refused():
         ({"non_conservative": True}, "expected an output of the model, .*, got 'non_conservative_force'"),
         ({"neighbor_skin": -1.0}, "`neighbor_skin` to be zero or more, got -1.0"),
         ({"neighbor_skin": float("nan")}, "`neighbor_skin` to be zero or more, got nan"),
+        ({"max_pairs": 0}, "expected `max_pairs` to be positive, got 0"),
         ({"length_unit": "angstrm"}, "angstrm"),
         ({"length_unit": "eV"}, "length"),
         ({"energy_unit": "nm"}, "energy"),
@@ -318,6 +319,43 @@ def test_neighbor_lists_of_long_ago_are_dropped(model, monkeypatch):
     kept = engine._neighbors
     assert sorted(kept._lists) == sorted(kept._checked_cells) == sorted(kept._last_used) == list(range(100, 108))
     assert_same(engine.evaluate([structure] * 20, ["forces"]), expected, 0.0)
+
+
+def test_units_of_what_is_not_there_are_refused(model):
+    for options in ({"units": {"enrgy": "eV"}}, {"units": {"length": "nm"}}, {"output_units": {"charge": "e"}}):
+        with pytest.raises(ValueError, match=r"expected inputs and outputs of the model in `(units|output_units)`"):
+            engine_of(model).evaluate([STRUCTURES["molecule"]], **options)
+
+
+def test_results_and_outputs_have_units_of_their_own():
+    outputs = {"energy": ENERGY, "non_conservative_force": FORCE}
+    engine = engine_of(through_file(wrap(Direct(), outputs)), non_conservative="forces")
+    wanted = {"energy": "atom", "non_conservative_forces": "atom"}
+    output_units = {"energy": "meV", "non_conservative_forces": "eV/nm"}
+    batch = [STRUCTURES["triclinic"], STRUCTURES["slab"]]
+    plain = engine.evaluate(batch, ["energy", "forces"])
+    got = engine.evaluate(batch, ["energy", "forces"], outputs=wanted, output_units=output_units)
+    assert_same(got, plain, 1e-13)
+    of_atoms = got.outputs["energy"].ravel() / 1000
+    np.testing.assert_allclose([of_atoms[:6].sum(), of_atoms[6:].sum()], plain.energy, rtol=1e-13)
+    np.testing.assert_allclose(got.tensors["energy"].block().values.ravel() / 1000, of_atoms, rtol=1e-13)
+    np.testing.assert_allclose(got.outputs["non_conservative_forces"][..., 0] / 10, plain.forces, rtol=1e-13)
+
+
+def test_outputs_and_inputs_have_units_of_their_own():
+    class Charged(WithInputs):
+        def forward(
+            self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+        ) -> Dict[str, TensorMap]:
+            charges = torch.cat([system.get_data("charge").block_by_id(0).values for system in systems])
+            return {"charge": per_atom_map(charges, systems, "atom", selected_atoms, "charge")}
+
+    engine = engine_of(wrap(Charged(), {"charge": ModelOutput(unit="e", sample_kind="atom")}))
+    structure = dataclasses.replace(STRUCTURES["molecule"], inputs=INPUTS)
+    got = engine.evaluate(
+        [structure], [], outputs={"charge": "atom"}, units={"charge": "e"}, output_units={"charge": "C"}
+    )
+    np.testing.assert_allclose(got.outputs["charge"], 1.602176634e-19 * INPUTS["charges"][:, None], rtol=1e-12)
 
 
 def test_inputs_are_found_under_either_spelling():

@@ -480,8 +480,8 @@ def test_load_names_dependencies_that_failed(exported, tmp_path, monkeypatch, no
     change = with_dependencies(needs_missing_library(tmp_path / "libneedy.so"))
     path = edited(exported, tmp_path / "m.pt", change)
     expected = (
-        "expected the TorchScript extension 'libvesin_torch.so' .* of what it depends on: expected 'libneedy.so' to load "
-        "with torch .*, got an error: libm.*: cannot open shared object file"
+        "expected the TorchScript extension 'libvesin_torch.so' .* of what it depends on: expected 'libneedy.so' to "
+        "load with torch .*, got an error: libm.*: cannot open shared object file"
     )
     with pytest.raises(ValueError, match=expected) as error:
         load_model_extensions(path, tmp_path)

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 from metatensor.torch import Labels, TensorMap
-from models import NoLists, TwoLists, per_atom_map, structures, through_file, wrap
+from models import NoLists, TwoLists, WithInputs, as_map, per_atom_map, structures, system_samples, through_file, wrap
 
 from metatomic_core import (
     AtomisticModel,
     ModelMetadata,
     ModelOutput,
+    NeighborListOptions,
     System,
     check_atomistic_model,
     load_atomistic_model,
@@ -314,7 +315,7 @@ class Dropout(torch.nn.Module):
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
         values = torch.nn.functional.dropout(torch.ones([len(systems), 1]), self.probability, False)
-        return {"energy": per_atom_map(values.to(torch.float64), systems, "system", None, "energy")}
+        return {"energy": as_map(values.to(torch.float64), system_samples(systems), [], "energy")}
 
 
 def test_defect_compilation_error_keeps_its_reason_also_the_second_time(tmp_path):
@@ -325,6 +326,72 @@ def test_defect_compilation_error_keeps_its_reason_also_the_second_time(tmp_path
             wrap(Dropout(1), energy).save(tmp_path / "model.pt")
     wrap(NoLists()).save(tmp_path / "other.pt")
     wrap(Dropout(0.5), energy).save(tmp_path / "model.pt")
+
+
+class Fails(torch.nn.Module):
+    """Fails in a way of its own: compiled only, everywhere, without neighbors, or by refusing."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        values = torch.zeros([len(systems), 1], dtype=torch.float64)
+        n_pairs = len(systems[0].get_neighbor_list(NeighborListOptions(3.0, True, True)).samples)
+        if (self.how == "compiled" and torch.jit.is_scripting()) or self.how == "always":
+            values = values[:, 7]
+        if self.how == "lonely" and n_pairs == 0:
+            values = values[:, 7]
+        if self.how == "refuses":
+            raise ValueError("expected a crystal, got something else")
+        return {"energy": as_map(values, system_samples(systems), [], "energy")}
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [NeighborListOptions(3.0, True, True)]
+
+
+ENERGY = {"energy": ModelOutput(unit="eV", sample_kind="system")}
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (
+            "compiled",
+            r"a compiled model that runs where it does in Python, got an error of the compiled one for two atoms",
+        ),
+        (
+            "always",
+            r"expected a model that runs, got its own error for two atoms: IndexError: index 7 is out of bounds",
+        ),
+    ],
+)
+def test_save_refuses_a_model_that_fails_when_it_runs(how, message, tmp_path):
+    with pytest.raises(RuntimeError, match=message) as caught:
+        wrap(Fails(how), ENERGY).save(tmp_path / "model.pt", collect_extensions=tmp_path / "collected")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_save_warns_of_a_model_that_fails_on_some_structures(tmp_path):
+    with pytest.warns(UserWarning, match="got its own error for one atom without neighbors: IndexError") as record:
+        wrap(Fails("lonely"), ENERGY).save(tmp_path / "model.pt")
+    assert record[0].filename == __file__
+    assert read_model_metadata(tmp_path / "model.pt").name == "Fails"
+
+
+@pytest.mark.parametrize("length_unit", ["angstrom", "bohr", "nm", "m"])
+def test_save_takes_a_model_that_refuses_structures_or_has_other_units(length_unit, tmp_path):
+    wrap(Fails("refuses"), ENERGY, length_unit=length_unit).save(tmp_path / "model.pt")
+    wrap(TwoLists(), length_unit=length_unit).save(tmp_path / "other.pt")
+
+
+def test_save_gives_inputs_and_keeps_the_state_of_random_numbers(tmp_path):
+    state = torch.random.get_rng_state()
+    wrap(WithInputs(), ENERGY).save(tmp_path / "model.pt")
+    assert torch.equal(torch.random.get_rng_state(), state)
 
 
 SOURCE = """
@@ -431,3 +498,68 @@ def test_engine_takes_paths_and_scripted_models(saved):
         energy = Engine(model, length_unit="angstrom", energy_unit="eV").evaluate([STRUCTURE]).energy
         expected = energy if expected is None else expected
         np.testing.assert_array_equal(energy, expected)
+
+
+# --- files that were made to do harm
+
+
+def with_entry(source, target, name, content, compression=zipfile.ZIP_DEFLATED):
+    """Copy a model file with one more entry, or another content of one."""
+    rewritten(source, target, lambda known, old: None if known.endswith(name) else old)
+    with zipfile.ZipFile(target, "a", compression) as archive:
+        archive.writestr(f"archive/{name}", content)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "compression", "message"),
+    [
+        (f"extra/{HEADER}", b" " * 40_000_000, zipfile.ZIP_DEFLATED, "expected at most .* MB in an entry of"),
+        (f"extra/{HEADER}", b" " * 17_000_000, zipfile.ZIP_STORED, "expected at most 16 MB in an entry of"),
+        ("data/999", b"\0" * 40_000_000, zipfile.ZIP_DEFLATED, "got 40 MB in 'archive/data/999' of"),
+        (f"extra/{HEADER}", b"[" * 100_000, zipfile.ZIP_STORED, "expected a valid header in model file"),
+        (f"extra/{HEADER}", b'{"format_version": 1e999}', zipfile.ZIP_STORED, "expected a valid header in model file"),
+    ],
+)
+def test_defect_bombs_are_refused(name, content, compression, message, saved, tmp_path):
+    """A file of one megabyte took gigabytes of memory; deep nesting and huge numbers were errors of other kinds."""
+    refused(with_entry(saved, tmp_path / "bomb.pt", name, content, compression), message)
+
+
+def test_defect_huge_number_in_header_is_refused(saved, tmp_path):
+    def change(header):
+        header["capabilities"]["interaction_range"] = 10**400
+
+    refused(with_header(saved, tmp_path / "huge.pt", change), "expected a valid header in model file")
+
+
+def test_defect_pipe_and_device_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", "which is no regular file")
+    refused(Path("/dev/zero"), "which is no regular file")
+
+
+def test_defect_file_is_opened_and_checked_once(saved, monkeypatch):
+    opened, checked = [], []
+    original_open, original_test = zipfile.ZipFile.__init__, zipfile.ZipFile.testzip
+    monkeypatch.setattr(zipfile.ZipFile, "__init__", lambda *a, **k: (opened.append(1), original_open(*a, **k))[1])
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", lambda *a: (checked.append(1), original_test(*a))[1])
+    load_atomistic_model(saved)
+    assert (len(opened), len(checked)) == (1, 1)
+
+
+def test_defect_code_that_is_no_text_names_the_file(saved, tmp_path):
+    def damage(name, content):
+        return content.replace(b"def forward", b"def f\xff\xferward") if name.endswith("model.py") else content
+
+    with pytest.raises(ValueError, match=r"expected a model file that torch can load, got .*code.pt'"):
+        load_atomistic_model(rewritten(saved, tmp_path / "code.pt", damage))
+
+
+def test_defect_pickled_model_is_found_from_another_directory(saved, tmp_path, monkeypatch):
+    monkeypatch.chdir(saved.parent)
+    stored = pickle.dumps(load_atomistic_model(saved.name, str(tmp_path)).to("meta"))
+    monkeypatch.chdir(tmp_path)
+    model = pickle.loads(stored)
+    assert {tensor.device.type for tensor in model.script.buffers()} == {"meta"}
+    assert model.__reduce__()[1] == (saved.resolve(), tmp_path.resolve(), "meta")

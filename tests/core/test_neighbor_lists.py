@@ -8,7 +8,7 @@ import torch
 from models import TRICLINIC, structures
 from pair_cases import all_pairs, as_set
 
-from metatomic_core.neighbor_lists import NeighborLists, completed_cell
+from metatomic_core.neighbor_lists import NeighborLists, completed_cell, estimated_pairs
 
 REQUESTS = [(4.0, True, True), (2.5, False, True)]
 STRUCTURES = structures()
@@ -103,3 +103,38 @@ def test_completed_cell_is_orthogonal_in_open_directions(pbc):
         np.testing.assert_allclose(completed[~periodic] @ completed[periodic].T, 0, atol=1e-12)
     else:
         assert not completed.any()
+
+
+@pytest.mark.parametrize("length", [1e-3, 1e-9, 0.05])
+@pytest.mark.parametrize("pbc", [[True, True, True], [True, False, True], [False, False, True]])
+def test_collapsed_cells_are_refused_at_once(length, pbc):
+    box, periodic = torch.eye(3, dtype=torch.float64) * length, torch.tensor(pbc)
+    positions = torch.rand(600, 3, dtype=torch.float64) @ box
+    lists = NeighborLists([(8.5, True, True)], 1.0, max_pairs=1e7)
+    with pytest.raises(ValueError, match=r"expected at most 1.0e\+07 pairs of atoms within 9.5, got about"):
+        lists.compute(positions, box, periodic)
+
+
+def test_flat_cells_with_many_images_are_refused():
+    box = torch.tensor([[10.0, 0.0, 0.0], [10.0, 1e-4, 0.0], [0.0, 0.0, 1e4]], dtype=torch.float64)
+    lists = NeighborLists([(8.5, True, True)], 1.0)
+    with pytest.raises(ValueError, match="look at the cell, which may have collapsed, and its unit"):
+        lists.compute(torch.zeros(4, 3, dtype=torch.float64), box, torch.ones(3, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("pbc", [[True, True, True], [True, True, False], [True, False, False], [False, False, False]])
+def test_estimates_are_near_the_number_of_pairs(pbc):
+    box = torch.tensor([[12.0, 0.0, 0.0], [3.0, 11.0, 0.0], [1.0, -2.0, 13.0]], dtype=torch.float64)
+    positions = torch.rand(500, 3, dtype=torch.float64) @ box
+    periodic = torch.tensor(pbc)
+    found = len(NeighborLists([(5.0, True, True)], 0.0).compute(positions, box, periodic)[0][0])
+    completed = completed_cell(box.numpy(), periodic.numpy())
+    estimate = estimated_pairs(positions.numpy(), completed, periodic.numpy(), 5.0)
+    assert 0.3 * found < estimate < 3 * found
+
+
+def test_large_systems_are_not_refused():
+    points = np.random.default_rng(0).uniform(0, 400, (1_000_000, 3))
+    for pbc in ([True, True, True], [True, True, False], [False, False, False]):
+        box = completed_cell(400.0 * np.eye(3), np.array(pbc))
+        assert estimated_pairs(points, box, np.array(pbc), 6.0) < 1e8

@@ -21,6 +21,7 @@ from metatomic_core import (
     ModelMetadata,
     ModelOutput,
     NeighborListOptions,
+    System,
     register_autograd_neighbors,
 )
 from metatomic_core.system_file import load_system, load_system_buffer, save, save_buffer
@@ -329,3 +330,44 @@ def test_pickle_of_system_keeps_leaves():
     system.positions.requires_grad_(True)
     assert pickle.loads(pickle.dumps(system)).positions.requires_grad
     assert copy.deepcopy(system).positions.requires_grad
+
+
+def replaced_entry(system, name, content, compression=zipfile.ZIP_STORED):
+    """Give the bytes of a system file with another content of an entry, or a further entry."""
+    target = io.BytesIO()
+    source = io.BytesIO(save_buffer(system).numpy().tobytes())
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
+        for entry in old.namelist():
+            if entry != name:
+                new.writestr(entry, old.read(entry))
+        new.writestr(name, content)
+    return target.getvalue()
+
+
+HUGE = b"\x93NUMPY\x01\x00\x46\x00{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 3), }\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("info.json", b'{"version": 1e999}'),
+        ("info.json", b"[" * 100_000),
+        ("positions.npy", HUGE),
+        ("positions.npy", b"\x93NUMPY\x01\x00\x04\x00{'a("),
+        ("types.npy", b"\x93NUMPY\x01\x00\x06\x00(((((\n"),
+    ],
+)
+def test_defect_damaged_entries_are_value_errors(name, content):
+    small = System(torch.ones(1, dtype=torch.int32), torch.zeros(1, 3), torch.zeros(3, 3), torch.zeros(3).bool())
+    with pytest.raises(ValueError, match="expected a system, got the buffer with damaged or wrong data"):
+        load_system_buffer(replaced_entry(small, name, content))
+
+
+def test_defect_bombs_and_pipes_are_refused(tmp_path):
+    small = System(torch.ones(1, dtype=torch.int32), torch.zeros(1, 3), torch.zeros(3, 3), torch.zeros(3).bool())
+    with pytest.raises(ValueError, match=r"expected at most .* MB in an entry"):
+        load_system_buffer(replaced_entry(small, "other", b"0" * 30_000_000, zipfile.ZIP_DEFLATED))
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(ValueError, match="which is no regular file"):
+            load_system(path)

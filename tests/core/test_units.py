@@ -357,3 +357,18 @@ def test_scripted_error_has_the_text_of_the_eager_one(saved, from_unit, to_unit,
         saved(from_unit, to_unit, dimension)
     last_line = str(scripted.value).strip().splitlines()[-1]
     assert last_line == f"builtins.ValueError: {eager.value}"
+
+
+def test_defect_long_unit_is_refused_at_once():
+    """Looking for what a name of a million letters may stand for took minutes; units are in model headers."""
+    with pytest.raises(ValueError, match="at most 200 characters, got 1000000") as caught:
+        check_unit("length_unit", "x" * 1_000_000, "length")
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("space", ["\u0085", "\u3000", "\u001c"])
+def test_defect_white_space_is_the_same_in_python_and_torchscript(space):
+    for unit in (space, f"eV{space}"):
+        with pytest.raises(ValueError, match="unknown unit"):
+            unit_conversion_factor(unit, "eV")
+    assert unit_conversion_factor(" eV\t\r\n", "eV") == 1.0

@@ -5,7 +5,7 @@ What is asked of the model and how results are named in ASE is decided here; the
 """
 
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import ase
 import numpy as np
@@ -15,7 +15,7 @@ from metatensor.torch import Labels, TensorMap
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
 from metatomic_core._validation import check_type
 from metatomic_core.engine import Engine, Evaluation, Model
-from metatomic_core.quantities import canonical_name, unit_dimension_for_quantity
+from metatomic_core.quantities import base_quantity, canonical_name, unit_dimension_for_quantity
 from metatomic_core.units import check_unit
 
 from ._convert import has_stress, input_units, structure_from_atoms, voigt
@@ -44,11 +44,10 @@ _FIRST_BATCH_SLOT = 1
 
 
 class _Requested(NamedTuple):
-    """An additional output: its name in the model, what the user wants, whether `forward` is called for it."""
+    """An additional output: its name in the model, and what the user wants."""
 
     name: str
     output: ModelOutput
-    separate: bool
 
 
 class MetatomicCalculator(Calculator):
@@ -160,7 +159,6 @@ class MetatomicCalculator(Calculator):
         """Give the additional outputs by the names of the user, with their names in the model."""
         check_type("additional_outputs", {} if outputs is None else outputs, dict, "a dictionary")
         requested: Dict[str, _Requested] = {}
-        own = self._own_outputs()
         for name, output in (outputs or {}).items():
             if not isinstance(output, ModelOutput):
                 raise TypeError(
@@ -169,19 +167,40 @@ class MetatomicCalculator(Calculator):
             resolved = self._engine.output(name)
             dimension = unit_dimension_for_quantity(resolved)
             check_unit(f"unit of additional output '{name}'", output.unit, "" if dimension == "none" else dimension)
-            # `forward` gives explicit gradients, and outputs that results are made of in the units of the user
-            separate = bool(output.explicit_gradients) or canonical_name(resolved) in own
-            requested[name] = _Requested(resolved, output, separate)
+            requested[name] = _Requested(resolved, output)
         return requested
 
-    def _own_outputs(self) -> set[str]:
-        """Give the outputs that the properties of ASE are made of, whose units are not for users to choose."""
-        results = [result for result in _FROM_ENERGY.values() if self._engine.can_give(result)]
-        names = {self._engine.source(result) for result in results} | {"energy", "energy_uncertainty"}
-        names |= {self._engine.output(name) for name, _, _ in _FROM_OUTPUT.values() if self._engine.offers(name)}
-        if self._engine.offers("energy_uncertainty"):
-            names.add(self._engine.output("energy_uncertainty"))
-        return {canonical_name(name) for name in names}
+    def _needed(self, results: Sequence[str], wanted: Sequence[str]) -> Dict[str, Tuple[str, str]]:
+        """Give what results, properties and the warning are made of.
+
+        Returns
+        -------
+        dict of (str, str)
+            Kind of samples of each output, by canonical name, and its unit; an empty one where the engine converts.
+        """
+        energy_kind = "atom" if "atomic_energies" in results else "system"
+        kinds = {"energy": energy_kind, "non_conservative_force": "atom", "non_conservative_stress": "system"}
+        sources = [self._engine.source(result) for result in results]
+        needed = {canonical_name(name): (kinds[base_quantity(name)], "") for name in sources}
+        if self._engine.watched is not None:
+            needed[canonical_name(self._engine.watched)] = ("atom", "")
+        for name in set(wanted) & set(_FROM_OUTPUT):
+            output, kind, unit = _FROM_OUTPUT[name]
+            needed[canonical_name(self._engine.output(output))] = (kind, unit)
+        return needed
+
+    def _goes_along(self, requested: _Requested, needed: Dict[str, Tuple[str, str]]) -> bool:
+        """Tell whether an additional output comes with the results, or wants a call of the model of its own."""
+        output = requested.output
+        if output.explicit_gradients:
+            return False
+        name = canonical_name(requested.name)
+        if name not in needed:
+            return True
+        kind, unit = needed[name]
+        # energies per system are also made from those per atom; without a unit, the model's own is wanted
+        fits = kind == output.sample_kind or (base_quantity(name) == "energy" and output.sample_kind == "atom")
+        return fits and output.unit != "" and unit in ("", output.unit)
 
     def _implemented(self) -> List[str]:
         properties = [name for name, result in _FROM_ENERGY.items() if self._engine.can_give(result)]
@@ -274,7 +293,10 @@ class MetatomicCalculator(Calculator):
         self.results = {}  # nothing of the last structure may be left if this one fails
         structure = structure_from_atoms(atoms, self._model_inputs)
         self.additional_outputs = {}
-        together = [one for one in self._requested.values() if not one.separate]
+        results = sorted({_FROM_ENERGY[name] for name in wanted if name in _FROM_ENERGY})
+        needed = self._needed(results, wanted)
+        together = [one for one in self._requested.values() if self._goes_along(one, needed)]
+        separate = {one.name: one.output for one in self._requested.values() if not self._goes_along(one, needed)}
         outputs = {one.name: one.output.sample_kind for one in together}
         units = {one.name: one.output.unit for one in together if one.output.unit}
         for name in wanted:
@@ -282,14 +304,8 @@ class MetatomicCalculator(Calculator):
                 output, kind, unit = _FROM_OUTPUT[name]
                 outputs.setdefault(self._engine.output(output), kind)
                 units.setdefault(self._engine.output(output), unit)
-        evaluation = self._engine.evaluate(
-            [structure],
-            sorted({_FROM_ENERGY[name] for name in wanted if name in _FROM_ENERGY}),
-            outputs=outputs,
-            units={**self._units, **units},
-        )
+        evaluation = self._engine.evaluate([structure], results, outputs=outputs, units=self._units, output_units=units)
         tensors = dict(evaluation.tensors)
-        separate = {one.name: one.output for one in self._requested.values() if one.separate}
         if separate:
             tensors.update(self._engine.run([structure], separate, units=self._units))
         self.additional_outputs = {name: tensors[one.name] for name, one in self._requested.items()}

@@ -17,7 +17,11 @@ _MAX_LISTED = 10
 
 
 def check_options(
-    variants: object, check_consistency: object, neighbor_skin: object, uncertainty_threshold: object
+    variants: object,
+    check_consistency: object,
+    neighbor_skin: object,
+    uncertainty_threshold: object,
+    max_pairs: object,
 ) -> None:
     """Check the types and ranges of options of `Engine`."""
     check_type("variants", {} if variants is None else variants, Mapping, "a dictionary from outputs to variants")
@@ -29,6 +33,10 @@ def check_options(
         check_type("uncertainty_threshold", uncertainty_threshold, numbers.Real, "a number or None")
         if not float(uncertainty_threshold) > 0:  # type: ignore[arg-type]
             raise ValueError(f"expected `uncertainty_threshold` to be positive, got {uncertainty_threshold}")
+    if max_pairs is not None:
+        check_type("max_pairs", max_pairs, numbers.Real, "a number or None")
+        if not float(max_pairs) > 0:  # type: ignore[arg-type]
+            raise ValueError(f"expected `max_pairs` to be positive, got {max_pairs}")
 
 
 def checked_variants(

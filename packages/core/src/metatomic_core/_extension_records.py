@@ -62,6 +62,8 @@ class Extension(Library):
         for name in self.registers:
             if not isinstance(name, str):
                 raise TypeError(f"expected `registers` of an extension to be strings, got {name!r}")
+            if len(name.split("::" if "::" in name else ".")) != 2:
+                raise ValueError(f"expected `registers` to be 'namespace.Class' or 'namespace::operator', got {name!r}")
 
 
 def _as_library(content: Any) -> Library:

@@ -5,11 +5,11 @@ import weakref
 
 import torch
 
-_LOCKS: "weakref.WeakKeyDictionary[torch.nn.Module, threading.RLock]" = weakref.WeakKeyDictionary()  # type: ignore[valid-type]
+_LOCKS: "weakref.WeakKeyDictionary[torch.nn.Module, threading.RLock]" = weakref.WeakKeyDictionary()
 _MAKING = threading.Lock()
 
 
-def lock_of(model: torch.nn.Module) -> "threading.RLock":  # type: ignore[valid-type]
+def lock_of(model: torch.nn.Module) -> "threading.RLock":
     """Give the lock of a model, the same for all engines that share the model.
 
     It is kept here and not in the model or its engine, so that these can be copied and pickled.  A thread may take it

@@ -22,11 +22,14 @@ class NeighborSlots:
         What the model wants, see `NeighborLists`.
     skin
         Thickness of the skin, in the same unit.
+    max_pairs
+        See `NeighborLists`.
     """
 
-    def __init__(self, requests: Sequence[PairRequest], skin: float):
+    def __init__(self, requests: Sequence[PairRequest], skin: float, max_pairs: Optional[float] = None):
         self._requests = requests
         self._skin = skin
+        self._max_pairs = max_pairs
         self._lists: Dict[int, NeighborLists] = {}
         # cells that were found to be good, with their periodicity
         self._checked_cells: Dict[int, Tuple[torch.Tensor, torch.Tensor]] = {}
@@ -75,7 +78,7 @@ class NeighborSlots:
         vectors: List[List[torch.Tensor]] = []
         for structure, slot in zip(structures, slots, strict=True):
             if slot not in self._lists:
-                self._lists[slot] = NeighborLists(self._requests, self._skin)
+                self._lists[slot] = NeighborLists(self._requests, self._skin, self._max_pairs)
             found = self._lists[slot].compute(structure["positions"], structure["cell"], structure["pbc"])
             pairs.append(found[0])
             vectors.append(found[1])
@@ -89,7 +92,7 @@ class NeighborSlots:
             self._last_used[slot] = self._n_calls
         for slot in list(itertools.takewhile(self._is_old, self._last_used)):
             for kept in (self._lists, self._checked_cells, self._last_used):
-                kept.pop(slot, None)  # type: ignore[attr-defined]
+                kept.pop(slot, None)
 
     def _is_old(self, slot: int) -> bool:
         return self._last_used[slot] <= self._n_calls - _KEPT_CALLS

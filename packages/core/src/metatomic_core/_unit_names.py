@@ -47,7 +47,7 @@ def _suggest(name: str, table: dict[str, list[float]]) -> str:
     if len(found) == 0 and len(lower) > 2:
         found = _nearest(lower, table)
     if len(found) == 0:
-        return "`unit_table()` lists the known ones"
+        return "write it as eV, angstrom, kJ/mol or GPa are"
     return f"{hint} {' or '.join(found[:3])}"
 
 

@@ -26,7 +26,7 @@ def _normalise(unit: str) -> str:
     text = unit
     # A tab ends each superscript character, so that two in a row join into one exponent
     for old, new in [
-        ("\t", " "), ("\n", " "), ("\u00a0", " "), ("\u2009", " "), ("\u202f", " "),
+        ("\t", " "), ("\n", " "), ("\r", " "), ("\u00a0", " "), ("\u2009", " "), ("\u202f", " "),
         ("**", "^"), ("×", "*"), ("·", " . "), ("⋅", " . "), ("−", "-"),
         ("\u00b5", "\u03bc"), ("\u212b", "Å"), ("\u212a", "K"),
         ("⁻", "^-\t"), ("⁰", "^0\t"), ("¹", "^1\t"), ("²", "^2\t"), ("³", "^3\t"), ("⁴", "^4\t"),
@@ -34,7 +34,8 @@ def _normalise(unit: str) -> str:
         ("\t^", ""), ("\t", " "),
     ]:  # fmt: skip
         text = text.replace(old, new)
-    return text.strip()
+    # not all that Python takes for white space, of which TorchScript knows less
+    return text.strip(" ")
 
 
 def _place(text: str, position: int) -> str:
@@ -254,6 +255,8 @@ def parse_unit(unit: str, table: dict[str, list[float]]) -> list[float]:
         If the text has an unknown name, is malformed or ambiguous, or its factor overflows or is
         not positive.
     """
+    if len(unit) > 200:  # looking for what a name may stand for takes the square of its length
+        raise ValueError(f"expected a unit of at most 200 characters, got {len(unit)}")
     text = _normalise(unit)
     if text == "":
         return [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]

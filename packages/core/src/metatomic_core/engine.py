@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from ._conversion import detached
+from ._conversion import detached, dimension_of, scaled_tensor
 from ._engine_checks import check_finite, check_finite_outputs, check_options, checked_variants, warn_uncertain
 from ._ensembles import EnsembleDerivatives, ensemble_derivatives
 from ._labels import ordered_by_label
@@ -27,12 +27,12 @@ from .io import load_atomistic_model
 from .loaded import LoadedModel, is_atomistic_model
 from .model import AtomisticModel
 from .outputs import ModelEvaluationOptions, ModelOutput
-from .pipeline import attach_inputs, build_systems
+from .pipeline import attach_inputs, build_systems, engine_unit, named_unit
 from .quantities import base_quantity, canonical_name, split_variant
 from .selection import is_on_device, pick_device, pick_output
 from .structures import Evaluation, Structure, structure_tensors
 from .system import System
-from .units import check_unit, unit_table
+from .units import check_unit, conversion_factor, unit_table
 
 __all__ = ["NON_CONSERVATIVE", "RESULTS", "Engine", "Evaluation", "Model", "Structure"]
 
@@ -82,6 +82,9 @@ class Engine:
         `watch_uncertainty`.
     check_finite
         Refuse results that are not finite; without it they are given as they are.
+    max_pairs
+        Number of pairs of a structure above which it is refused, by an estimate: cells that have collapsed would take
+        all memory.  None for what fits into the memory of the machine.
 
     An engine may be used from several threads: its methods wait for each other, and for those of other engines of the
     same model.
@@ -115,6 +118,7 @@ class Engine:
         neighbor_skin: float = 1.0,
         uncertainty_threshold: Optional[float] = None,
         check_finite: bool = True,
+        max_pairs: Optional[float] = None,
     ):
         check_unit("length_unit", length_unit, "length")
         check_unit("energy_unit", energy_unit, "energy")
@@ -122,7 +126,7 @@ class Engine:
             non_conservative = "on" if non_conservative else "off"
         check_type("non_conservative", non_conservative, str, "True, False or a string")
         check_choice("non_conservative", non_conservative, NON_CONSERVATIVE)
-        check_options(variants, check_consistency, neighbor_skin, uncertainty_threshold)
+        check_options(variants, check_consistency, neighbor_skin, uncertainty_threshold, max_pairs)
         self.model = _as_model(model, extensions_directory)
         self.capabilities = self.model.capabilities()
         self.device = pick_device(self.capabilities.supported_devices, device)
@@ -136,9 +140,12 @@ class Engine:
         self.check_finite = check_finite
         self.watched: Optional[str] = None
         self.seconds = {"neighbors": 0.0, "model": 0.0}
+        self._known_names = {
+            canonical_name(name) for name in (*self.capabilities.outputs, *self.model.requested_inputs())
+        }
         self._variants = checked_variants(variants, self.capabilities.outputs)
         self._direct = NON_CONSERVATIVE[non_conservative]
-        self._neighbors = NeighborSlots(self._pair_requests(), neighbor_skin)
+        self._neighbors = NeighborSlots(self._pair_requests(), neighbor_skin, max_pairs)
         self._known_requests: Dict[Tuple[str, ...], Dict[str, str]] = {}
         self.watch_uncertainty(uncertainty_threshold)
         for result in self._direct:
@@ -245,6 +252,7 @@ class Engine:
         *,
         outputs: Optional[Mapping[str, str]] = None,
         units: Optional[Mapping[str, str]] = None,
+        output_units: Optional[Mapping[str, str]] = None,
         selected_atoms: Optional[np.ndarray] = None,
         slots: Optional[Sequence[int]] = None,
     ) -> Evaluation:
@@ -259,7 +267,10 @@ class Engine:
         outputs
             Other outputs, with the kind of their samples: "system", "atom" or "atom_pair".
         units
-            Units of inputs and other outputs, by name.
+            Units of inputs, and of other outputs that are not in ``output_units``, by name.
+        output_units
+            Units of other outputs, by name: also of those that have the name of an input, or of what a result is made
+            from.  The results themselves are in the units of the engine.
         selected_atoms
             Shape (n_selected, 2): structure and atom; see ``AtomisticModel.evaluate``.
         slots
@@ -283,17 +294,16 @@ class Engine:
         """
         request = self._request(tuple(results))
         wanted = dict(outputs or {})
+        all_units, factors = self._units_of_call(request, wanted, units or {}, output_units or {})
         if self.watched is not None:
-            if self.watched in wanted:
+            if wanted.get(self.watched, "atom") != "atom":
                 raise ValueError(
-                    f"expected other `outputs` than '{self.watched}', which the engine watches, got it as well; "
-                    "set `uncertainty_threshold` to None"
+                    f"expected '{self.watched}' in `outputs` for each atom, as the engine watches it, got "
+                    f"'{wanted[self.watched]}'; set `uncertainty_threshold` to None"
                 )
             wanted[self.watched] = "atom"
         tensors = self._tensors(structures)
         selected = None if selected_atoms is None else torch.as_tensor(selected_atoms, device=self.device)
-        # the units of the engine come last: an input or output may be called "energy" as well
-        all_units = {**(units or {}), "length": self.length_unit, "energy": self.energy_unit}
         values, maps = self._call_model(tensors, slots, selected, request, wanted, all_units)
         arrays = {result: values[result].numpy() for result in request}
         n_atoms = [len(structure.types) for structure in structures]
@@ -313,7 +323,48 @@ class Engine:
                 check_finite_outputs(evaluation)
         if self.watched is not None and self._uncertainty_threshold is not None:
             warn_uncertain(evaluation.outputs[self.watched], self._uncertainty_threshold, self.energy_unit)
+        for name, (factor, unit) in factors.items():
+            if name in evaluation.outputs:
+                evaluation.outputs[name] = evaluation.outputs[name] * factor
+            evaluation.tensors[name] = scaled_tensor(evaluation.tensors[name], factor, 1.0, unit)
         return evaluation
+
+    def _units_of_call(
+        self, request: Dict[str, str], wanted: Dict[str, str], units: Mapping[str, str], output_units: Mapping[str, str]
+    ) -> Tuple[Dict[str, str], Dict[str, Tuple[float, str]]]:
+        """Give the units for the pipeline, where a name has one, and what is left to convert afterwards.
+
+        Returns
+        -------
+        dict of str, dict of (float, str)
+            Units by name, and for some outputs the factor to their unit and this unit.
+        """
+        engine = {"length": self.length_unit, "energy": self.energy_unit}
+        if not (wanted or units or output_units):
+            return engine, {}
+        for argument, given in (("units", units), ("output_units", output_units)):
+            for name in given:
+                if canonical_name(name) not in self._known_names:
+                    raise ValueError(
+                        f"expected inputs and outputs of the model in `{argument}`, {sorted(self._known_names)}, got "
+                        f"'{name}'"
+                    )
+        inputs = {canonical_name(name) for name in self.model.requested_inputs()}
+        # names whose unit is not that of an output with this name
+        taken = {"energy", *inputs}
+        if wanted:
+            taken |= {canonical_name(name) for name in (*request.values(), self.watched or "energy")}
+        passed = {name: unit for name, unit in units.items() if canonical_name(name) in inputs or name not in wanted}
+        own = {name: named_unit(name, {**units, **output_units}) for name in wanted}
+        direct = {k: unit for k, unit in own.items() if unit is not None and canonical_name(k) not in taken}
+        passed = {**passed, **direct, **engine}
+        factors: Dict[str, Tuple[float, str]] = {}
+        for name, unit in own.items():
+            declared = self.capabilities.outputs.get(name)
+            before = engine_unit(name, "" if declared is None else declared.unit, passed)
+            if unit is not None and unit != before:
+                factors[name] = (conversion_factor(before, unit, dimension_of(name), unit_table()), unit)
+        return passed, factors
 
     def _call_model(
         self,

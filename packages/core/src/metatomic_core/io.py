@@ -4,23 +4,22 @@ A model file is a TorchScript archive (a zip file) with one extra file, ``metato
 metadata, capabilities, requests and extensions.  See ``docs/model-file``.
 """
 
-import contextlib
 import json
 import os
 import re
-import struct
 import warnings
 import zipfile
-import zlib
 from importlib import metadata as importlib_metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, List, Optional, Tuple, Union
 
 import torch
 
 from . import _torchscript, extensions
+from ._archive import Archive, not_regular, read_archive
 from ._atomic_write import replaced_when_done
 from ._header import FORMAT_VERSION, ModelHeader
+from ._trial import check_runs
 from .metadata import ModelMetadata
 
 if TYPE_CHECKING:
@@ -32,18 +31,6 @@ __all__ = ["FORMAT_VERSION", "check_atomistic_model", "load_atomistic_model", "r
 _HEADER_FILE = "metatomic-core.json"
 # An extra file which the reference implementation writes into its models.
 _REFERENCE_FILE = "metatomic-version"
-
-# What zipfile raises on damaged archives: RuntimeError where they seem to be encrypted, OSError for places outside.
-ZIP_ERRORS = (
-    EOFError,
-    OSError,
-    OverflowError,
-    UnicodeDecodeError,
-    NotImplementedError,
-    RuntimeError,
-    zlib.error,
-    struct.error,
-)
 
 # Lines of a compilation error that are shown.
 _MAX_REASONS = 4
@@ -57,9 +44,11 @@ def save_model(model: "AtomisticModel", file: PathLike, collect_extensions: Opti
     if os.environ.get("PYTORCH_JIT") == "0":
         raise RuntimeError("expected TorchScript to be enabled to save a model, got PYTORCH_JIT=0; unset it")
     scripted, header = compiled_with_header(model)
+    content = _archive_content(scripted, header)
+    check_runs(model, content, stacklevel=3)
     if collect_extensions is not None:
         extensions.collect(header.extensions, collect_extensions)
-    write_archive(scripted, header, path)
+    _write(content, path)
 
 
 def compiled_with_header(
@@ -81,8 +70,16 @@ def compiled_with_header(
 
 def write_archive(scripted: torch.jit.ScriptModule, header: ModelHeader, path: Path) -> None:
     """Write a compiled model with its header: whole, or not at all."""
+    _write(_archive_content(scripted, header), path)
+
+
+def _archive_content(scripted: torch.jit.ScriptModule, header: ModelHeader) -> bytes:
+    return _torchscript.to_bytes(scripted, {_HEADER_FILE: header.to_json()})
+
+
+def _write(content: bytes, path: Path) -> None:
     with replaced_when_done(path) as temporary:
-        temporary.write_bytes(_torchscript.to_bytes(scripted, {_HEADER_FILE: header.to_json()}))
+        temporary.write_bytes(content)
 
 
 def checked_target(file: PathLike) -> Path:
@@ -160,6 +157,11 @@ def read_header(path: PathLike) -> ModelHeader:
     ValueError
         If it is no model file, is damaged, or was written in a newer format; the message says which.
     """
+    path = _checked_source(path)
+    return _header_in(path, _read(path))
+
+
+def _checked_source(path: PathLike) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"expected `path` to be a path, got {type(path).__name__}")
     path = Path(path)
@@ -167,13 +169,30 @@ def read_header(path: PathLike) -> ModelHeader:
         raise FileNotFoundError(f"expected a model file, got '{path}', which does not exist")
     if path.is_dir():
         raise ValueError(f"expected a model file, got the directory '{path}'")
+    if not_regular(path):
+        raise ValueError(f"expected a model file, got '{path}', which is no regular file")
     if path.stat().st_size == 0:
         raise ValueError(f"expected a model file, got '{path}', which is empty; export the model again")
-    text = _extra_file(path)
+    return path
+
+
+def _read(path: Path) -> Archive:
     try:
-        content = json.loads(text)
+        return read_archive(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(_not_an_archive(path)) from error
+
+
+def _header_in(path: Path, archive: Archive) -> ModelHeader:
+    """Read the header, or say what else the file is."""
+    if not any(name.endswith(f"/extra/{_HEADER_FILE}") for name in archive.names):
+        raise ValueError(_foreign(path, archive.names))
+    if archive.damaged:
+        raise ValueError(f"expected an intact model file, got '{path}' with damaged data in '{archive.damaged}'")
+    try:
+        content = json.loads(archive.extra[_HEADER_FILE])
         version = int(content["format_version"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"expected a valid header in model file '{path}', got damaged text: {error}") from error
     if version > FORMAT_VERSION:
         raise ValueError(
@@ -183,33 +202,8 @@ def read_header(path: PathLike) -> ModelHeader:
         )
     try:
         return ModelHeader.from_dict(content)
-    except ValueError as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"expected a valid header in model file '{path}', got one that is not: {error}") from error
-
-
-def _extra_file(path: Path) -> str:
-    """Give the text of the header, or say what else the file is."""
-    try:
-        with open(path, "rb") as file, _as_bad_zip(), zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            header = next((name for name in names if name.endswith(f"/extra/{_HEADER_FILE}")), None)
-            if header is not None:
-                damaged = archive.testzip()
-                if damaged is not None:
-                    raise ValueError(f"expected an intact model file, got '{path}' with damaged data in '{damaged}'")
-                return archive.read(header).decode("utf-8")
-    except zipfile.BadZipFile as error:
-        raise ValueError(_not_an_archive(path)) from error
-    raise ValueError(_foreign(path, names))
-
-
-@contextlib.contextmanager
-def _as_bad_zip() -> Iterator[None]:
-    """Raise all that zipfile raises on damaged archives as one kind of error."""
-    try:
-        yield
-    except ZIP_ERRORS as error:
-        raise zipfile.BadZipFile(str(error)) from error
 
 
 def _not_an_archive(path: Path) -> str:
@@ -303,24 +297,27 @@ def load_atomistic_model(path: PathLike, extensions_directory: Optional[str] = N
     FileNotFoundError, ValueError
         As `read_header`; also if an extension is missing or differs from the one the model was saved with.
     """
-    from .foreign.reference_files import is_reference_file
+    from .foreign.reference_files import is_reference_archive
     from .loaded import LoadedModel
 
-    if isinstance(path, (str, os.PathLike)) and is_reference_file(Path(path)):
+    path = _checked_source(path)
+    archive = _read(path)
+    if is_reference_archive(archive):
         from .foreign.imported import load_reference_model
 
-        return load_reference_model(Path(path), extensions_directory)
-    header = read_header(path)
+        return load_reference_model(path, extensions_directory)
+    header = _header_in(path, archive)
     if header.format_version < FORMAT_VERSION:
         raise ValueError(
             f"expected a model file of format version {FORMAT_VERSION}, got '{path}' of version "
             f"{header.format_version}, written by a version before the first release; export the model again"
         )
     _check_torch_version(header, stacklevel=3)
-    extensions.load_model_extensions(path, extensions_directory)
+    extensions.load_recorded(header.extensions, header.torch_version, extensions_directory)
     try:
         script = _torchscript.load(str(path))
-    except RuntimeError as error:
+    # torch decodes the names and texts in the file
+    except (RuntimeError, UnicodeDecodeError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ValueError(f"expected a model file that torch can load, got '{path}': {lines[0]}") from error
-    return LoadedModel(script, header, Path(path))
+    return LoadedModel(script, header, path, extensions_directory)

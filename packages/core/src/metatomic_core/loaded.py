@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
@@ -33,13 +34,23 @@ class LoadedModel(torch.nn.Module):
         The header of the file.
     path
         Path of the file.
+    extensions_directory
+        Directory that the file's extensions were looked for in, if any.
     """
 
-    def __init__(self, script: torch.jit.ScriptModule, header: ModelHeader, path: Path):
+    def __init__(
+        self,
+        script: torch.jit.ScriptModule,
+        header: ModelHeader,
+        path: Path,
+        extensions_directory: Optional[Union[str, "os.PathLike[str]"]] = None,
+    ):
         super().__init__()
         self.script = script
         self.header = header
         self.path = path
+        # for `pickle`, wherever the process is by then
+        self._origin = (path.resolve(), None if extensions_directory is None else Path(extensions_directory).resolve())
         self.eval()
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> "LoadedModel":
@@ -47,7 +58,8 @@ class LoadedModel(torch.nn.Module):
         return LoadedModel(copy.deepcopy(self.script, memo), self.header, self.path)
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return _load_again, (self.path,)
+        device = next((tensor.device for tensor in self.script.buffers()), torch.device("cpu"))
+        return _load_again, (*self._origin, str(device))
 
     @property
     def module(self) -> torch.nn.Module:
@@ -119,11 +131,12 @@ class LoadedModel(torch.nn.Module):
         self.save(file, collect_extensions)
 
 
-def _load_again(path: Path) -> LoadedModel:
-    """Load a model from its file, on the CPU, for `pickle`."""
+def _load_again(path: Path, extensions_directory: Optional[Path] = None, device: str = "cpu") -> LoadedModel:
+    """Load a model from its file, to the device that it was on, for `pickle`."""
     from .io import load_atomistic_model
 
-    return load_atomistic_model(path)
+    directory = None if extensions_directory is None else str(extensions_directory)
+    return load_atomistic_model(path, directory).to(device)
 
 
 def _check_arguments(systems: Any, options: Any) -> None:

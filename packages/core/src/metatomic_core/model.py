@@ -373,7 +373,14 @@ class AtomisticModel(ModelQueries):
         Raises
         ------
         RuntimeError
-            If the module is not TorchScript-compatible, or compilation is disabled (``PYTORCH_JIT=0``).
+            If the module is not TorchScript-compatible, or compilation is disabled (``PYTORCH_JIT=0``); if the compiled
+            model fails when it is tried on one and two atoms, and not because it refuses such structures by an error
+            of its own.  Nothing is written then.
+
+        Warns
+        -----
+        UserWarning
+            If it fails on some of them, as on an atom without neighbors.
         """
         io.save_model(self, file, collect_extensions)
 

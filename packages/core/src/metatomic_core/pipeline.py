@@ -253,7 +253,9 @@ def asked_outputs(
         elif source not in kinds:
             kinds[source] = "system"
     for name, kind in outputs.items():
-        if name in kinds and kinds[name] != kind:
+        # energies per system are made from those per atom, where both are wanted
+        is_finer = kind == "atom" and base_quantity(name) == "energy"
+        if name in kinds and kinds[name] != kind and not is_finer:
             raise ValueError(f"expected one kind of samples for output '{name}', got '{kind}' and '{kinds[name]}'")
         kinds[name] = kind
     sources = [source for source in request.values()]  # noqa: C416 (`list()` of a view does not script)

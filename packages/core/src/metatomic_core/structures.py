@@ -118,7 +118,7 @@ def _tensor(name: str, values: np.ndarray, dtype: type, shape: tuple[int, ...], 
         raise ValueError(f"expected `{name}` of structure {index} to have the shape {shape}, got {array.shape}")
     if dtype is np.int32 and array.dtype.kind not in "iu":
         raise TypeError(f"expected `{name}` of structure {index} to be integers, got {array.dtype}")
-    converted = np.ascontiguousarray(array, dtype=dtype)
+    converted: np.ndarray = np.ascontiguousarray(array, dtype=dtype)
     if dtype is np.int32 and array.dtype != np.int32 and not np.array_equal(converted, array):
         raise ValueError(
             f"expected `{name}` of structure {index} to fit in 32-bit integers, got values from {array.min()} to "

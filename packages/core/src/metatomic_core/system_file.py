@@ -11,6 +11,7 @@ import json
 import os
 import re
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from metatensor.torch import TensorBlock, TensorMap
 
+from ._archive import not_regular, opened
 from ._atomic_write import replaced_when_done
 from .io import checked_target
 from .neighbors import NeighborListOptions
@@ -37,6 +39,7 @@ _DTYPES = (torch.float16, torch.float32, torch.float64)
 # The same bytes for the same system, whenever it is saved.
 _DATE = (2000, 1, 1, 0, 0, 0)
 _PAIRS = re.compile(r"pairs/(\d+)/options\.json")
+_PAIRS_DATA = re.compile(r"pairs/(\d+)/data\.mts")
 _DATA = re.compile(r"data/(.+)\.mts")
 # What the readers of zip archives, arrays, JSON and metatensor's format raise on damaged data.
 _DAMAGED = (
@@ -49,6 +52,12 @@ _DAMAGED = (
     RuntimeError,
     TypeError,
     ValueError,
+    # nested or huge texts, and shapes of arrays that no memory holds
+    RecursionError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
 )
 
 File = Union[str, "os.PathLike[str]", BinaryIO]
@@ -123,6 +132,8 @@ def load_system(file: File) -> System:
         raise FileNotFoundError(f"expected a file with a system, got '{path}', which does not exist")
     if path.is_dir():
         raise ValueError(f"expected a file with a system, got the directory '{path}'")
+    if not_regular(path):
+        raise ValueError(f"expected a file with a system, got '{path}', which is no regular file")
     return _decoded(path.read_bytes(), f"'{path}'")
 
 
@@ -200,14 +211,14 @@ def _decoded(content: bytes, where: str) -> System:
     if len(content) == 0:
         raise ValueError(f"expected a system, got {where}, which is empty")
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with opened(io.BytesIO(content), where) as archive:
             names = archive.namelist()
             # a truncated archive ends in the middle of data that are archives themselves, and pass for the whole
             if min((entry.header_offset for entry in archive.infolist()), default=0) > 0:
                 raise EOFError
             missing = [f"{name}.npy" for name in _ARRAYS if f"{name}.npy" not in names]
-            entries = {} if missing else {name: archive.read(name) for name in names}
-    except _DAMAGED as error:
+            entries = {} if missing else {name: archive.read(name) for name in names if _is_known(name)}
+    except zipfile.BadZipFile as error:
         kind = "which is truncated or damaged" if content[:2] == b"PK" else "which is something else (no zip archive)"
         raise ValueError(f"expected a system, got {where}, {kind}") from error
     if missing:
@@ -220,12 +231,18 @@ def _decoded(content: bytes, where: str) -> System:
         raise ValueError(f"expected a system, got {where} with damaged or wrong data: {reason}") from error
 
 
+def _is_known(name: str) -> bool:
+    if name in ("info.json", *(f"{array}.npy" for array in _ARRAYS)):
+        return True
+    return any(pattern.fullmatch(name) for pattern in (_PAIRS, _PAIRS_DATA, _DATA))
+
+
 def _check_version(entries: Dict[str, bytes], where: str) -> None:
     if "info.json" not in entries:
         return
     try:
         version = int(json.loads(entries["info.json"])["version"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"expected a system, got {where} with damaged or wrong data: info.json") from error
     if version > _VERSION:
         raise ValueError(
@@ -258,4 +275,7 @@ def _system_from(entries: Dict[str, bytes]) -> System:
 
 
 def _as_tensor(content: bytes) -> torch.Tensor:
+    """Give the content of a file of metatensor, which is an archive too, as its reader wants it."""
+    with opened(io.BytesIO(content), "a part of it"):
+        pass  # the sizes of its entries are checked
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)

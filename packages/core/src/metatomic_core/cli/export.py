@@ -7,7 +7,7 @@ import click
 
 from metatomic_core._elements import symbols
 
-from ._common import SuggestingGroup, checked_output, force_option
+from ._common import SuggestingGroup, checked_output, force_option, json_option, print_json
 
 if TYPE_CHECKING:
     from metatomic_core import AtomisticModel
@@ -28,7 +28,7 @@ Examples:
 _SW_EPILOG = """\b
 Examples:
   metatomic export sw -o silicon.pt
-  metatomic export sw -o gan.pt --file GaN.sw
+  metatomic export sw -o gan.pt --file GaN.sw --energy-sharing thirds
   metatomic export sw -o other.pt --species Ge --parameter epsilon=1.93 --parameter sigma=2.181"""
 _EAM_EPILOG = """\b
 Examples:
@@ -39,11 +39,17 @@ _COMMON_OPTIONS = (
     click.option("-o", "--output", required=True, metavar="FILE", help="Model file to write, by habit .pt."),
     click.option("--species", multiple=True, metavar="SYMBOL", help="Element; give it once for each."),
     click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True),
+    json_option,
     force_option,
 )
-_UNIT_OPTIONS = (
-    click.option("--length-unit", default="angstrom", show_default=True, help="Of the model and its parameters."),
-    click.option("--energy-unit", default="eV", show_default=True, help="Of the model and its parameters."),
+# option, argument, quantity, and its units as examples, the first of them the default
+_UNITS = (
+    ("--length-unit", "length_unit", "length", ("angstrom", "bohr", "nm")),
+    ("--energy-unit", "energy_unit", "energy", ("eV", "kcal/mol", "Hartree")),
+)
+_UNIT_OPTIONS = tuple(
+    click.option(option, default=units[0], show_default=True, metavar="UNIT", help="Of the model and its parameters.")
+    for option, _, _, units in _UNITS
 )
 
 
@@ -74,9 +80,12 @@ def export() -> None:
     "--mixing", type=click.Choice(["lorentz-berthelot", "geometric"]), default="lorentz-berthelot", show_default=True
 )
 @_common_options
-def lj(output: str, force: bool, sigma: Tuple[str, ...], epsilon: Tuple[str, ...], **options: Any) -> None:
+def lj(
+    output: str, as_json: bool, force: bool, sigma: Tuple[str, ...], epsilon: Tuple[str, ...], **options: Any
+) -> None:
     """Lennard-Jones; of argon by default."""
     path = checked_output(output, force)
+    _check_units(options)
 
     from metatomic_core.potentials import lennard_jones
 
@@ -84,7 +93,7 @@ def lj(output: str, force: bool, sigma: Tuple[str, ...], epsilon: Tuple[str, ...
     model = lennard_jones(
         _list(species), sigma=_parameter("--sigma", sigma), epsilon=_parameter("--epsilon", epsilon), **options
     )
-    _save(model, path)
+    _save(model, path, as_json)
 
 
 @export.command(epilog=_SW_EPILOG)
@@ -99,18 +108,21 @@ def lj(output: str, force: bool, sigma: Tuple[str, ...], epsilon: Tuple[str, ...
     "third to each, as in the energies per atom of LAMMPS' own style.",
 )
 @_common_options
-def sw(output: str, force: bool, file: Optional[str], parameter: Tuple[str, ...], **options: Any) -> None:
+def sw(
+    output: str, as_json: bool, force: bool, file: Optional[str], parameter: Tuple[str, ...], **options: Any
+) -> None:
     """Stillinger-Weber; of silicon by default."""
     if file is not None and parameter:
         raise click.UsageError("expected one of --file and --parameter, got both")
     path = checked_output(output, force)
+    _check_units(options)
 
     from metatomic_core.potentials import stillinger_weber
 
     species = options.pop("species")
     parameters = dict(_named("--parameter", text) for text in parameter)
     model = stillinger_weber(file or parameters or None, species=_list(species) if species else None, **options)
-    _save(model, path)
+    _save(model, path, as_json)
 
 
 @export.command(epilog=_EAM_EPILOG)
@@ -122,14 +134,16 @@ def sw(output: str, force: bool, file: Optional[str], parameter: Tuple[str, ...]
     help="Tables in a format of LAMMPS: setfl (eam/alloy, eam/fs), or funcfl, one for each element.  [default: copper]",
 )
 @_common_options
-def eam(output: str, force: bool, files: Tuple[str, ...], **options: Any) -> None:
+def eam(output: str, as_json: bool, force: bool, files: Tuple[str, ...], **options: Any) -> None:
     """Embedded atom; copper of Sutton and Chen by default."""
     path = checked_output(output, force)
+    _check_units(options)
 
     from metatomic_core.potentials import embedded_atom
 
     species = options.pop("species")
-    _save(embedded_atom(list(files) or None, species=_list(species) if species else None, **options), path)
+    model = embedded_atom(list(files) or None, species=_list(species) if species else None, **options)
+    _save(model, path, as_json)
 
 
 def _list(species: Union[str, Tuple[str, ...]]) -> List[str]:
@@ -166,11 +180,30 @@ def _number(option: str, value: str, text: str) -> float:
         raise click.BadParameter(f"expected a number, got '{text}'", param_hint=f"'{option}'") from None
 
 
-def _save(model: "AtomisticModel", path: Path) -> None:
+def _check_units(options: Dict[str, Any]) -> None:
+    """Check that the units are known and of the right kind, and name the option that has another."""
+    from metatomic_core.units import unit_conversion_factor
+
+    for option, argument, quantity, units in _UNITS:
+        unit = options[argument]
+        try:
+            unit_conversion_factor(unit, units[0])
+        except ValueError:
+            known = f"such as {', '.join(units)}"
+            raise click.BadParameter(
+                f"expected a unit of {quantity}, {known}, got '{unit}'", param_hint=f"'{option}'"
+            ) from None
+
+
+def _save(model: "AtomisticModel", path: Path, as_json: bool) -> None:
     model.save(str(path))
     capabilities = model.capabilities()
-    species = " ".join(symbols(capabilities.atomic_types))
-    click.echo(
-        f"wrote {path}: {model.metadata().name or 'unnamed model'} (species {species}, range "
-        f"{capabilities.interaction_range:g} {capabilities.length_unit}, {capabilities.dtype})"
-    )
+    name, species = model.metadata().name, symbols(capabilities.atomic_types)
+    reach, unit, dtype = capabilities.interaction_range, capabilities.length_unit, capabilities.dtype
+    if as_json:
+        data = {"file": path, "name": name, "atomic_types": capabilities.atomic_types, "atomic_symbols": species}
+        print_json({**data, "interaction_range": reach, "length_unit": unit, "dtype": dtype})
+    else:
+        click.echo(
+            f"wrote {path}: {name or 'unnamed model'} (species {' '.join(species)}, range {reach:g} {unit}, {dtype})"
+        )

@@ -124,7 +124,7 @@ def load_reference_model(path: Path, extensions_directory: Optional[str] = None)
     # by the source in the file: to walk through the compiled code takes seconds
     names = {*reference_files.used_names(path), *_OWN_NAMES}
     scripted, header = io.compiled_with_header(wrapped, extensions_with(sorted(names)))
-    return LoadedModel(scripted, header, path)
+    return LoadedModel(scripted, header, path, extensions_directory)
 
 
 def _wrapped(model: torch.jit.ScriptModule) -> AtomisticModel:

@@ -15,6 +15,7 @@ from typing import Dict, List, Optional, Tuple
 import torch
 
 from metatomic_core import _torchscript
+from metatomic_core._archive import Archive, opened, read_archive
 from metatomic_core._extension_discovery import is_registered, used_names_in_source
 from metatomic_core._shared_libraries import (
     file_sha256,
@@ -23,7 +24,6 @@ from metatomic_core._shared_libraries import (
     loaded_extensions,
     mapped_libraries,
 )
-from metatomic_core.io import ZIP_ERRORS
 
 DISTRIBUTION = "metatomic-torch"
 # The classes of one series take part in the files of that series only; older releases of it lack what is used here.
@@ -40,25 +40,31 @@ _MISSING = re.compile(r"Unknown type name '__torch__\.torch\.classes\.([\w.]+)'|
 def extra_files(path: Path) -> Dict[str, str]:
     """Give the extra files of a TorchScript archive by name; nothing if the file is no intact archive."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if "/extra/" in name]
-            return {name.partition("/extra/")[2]: archive.read(name).decode("utf-8") for name in names}
-    except (zipfile.BadZipFile, *ZIP_ERRORS):
+        return read_archive(path).extra
+    except (zipfile.BadZipFile, ValueError):
         # what is wrong with a file is said by who expects something in it
         return {}
 
 
 def used_names(path: Path) -> List[str]:
     """List the custom classes and operators in the code of a file, see `used_names_in_source`."""
-    with zipfile.ZipFile(path) as archive:
+    with open(path, "rb") as file, opened(file, f"'{path}'") as archive:
         sources = [archive.read(name).decode("utf-8") for name in archive.namelist() if name.endswith(".py")]
     return used_names_in_source("\n".join(sources))
 
 
 def is_reference_file(path: Path) -> bool:
     """Tell whether a file is a model of metatomic-torch, of any version."""
-    found = extra_files(path) if path.is_file() else {}
-    return (VERSION_FILE in found or _FORMER_VERSION_FILE in found) and "metatomic-core.json" not in found
+    return path.is_file() and _is_reference(extra_files(path))
+
+
+def is_reference_archive(archive: Archive) -> bool:
+    """Tell whether an archive that was read is an intact model of metatomic-torch, of any version."""
+    return _is_reference(archive.extra)
+
+
+def _is_reference(extra: Dict[str, str]) -> bool:
+    return (VERSION_FILE in extra or _FORMER_VERSION_FILE in extra) and "metatomic-core.json" not in extra
 
 
 def load_library(directory: Optional[Path] = None) -> None:
@@ -149,7 +155,7 @@ def _try_to_load(path: Path) -> Tuple[Optional[torch.jit.ScriptModule], str]:
     """Give the model, or else the name of a class or operator that no loaded library registers."""
     try:
         return _torchscript.load(str(path)), ""
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         missing = _MISSING.search(str(error))
         if missing is not None:
             return None, missing[1] or missing[2]

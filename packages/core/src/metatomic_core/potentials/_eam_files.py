@@ -6,6 +6,7 @@ elements, ``pair_style eam/alloy``), and the setfl of Finnis and Sinclair with a
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import List, Optional, Sequence, Union
 
@@ -147,6 +148,8 @@ def funcfl_tables(files: Sequence[Funcfl]) -> EAMTables:
     dr, drho = max(one.dr for one in files), max(one.drho for one in files)
     r_max = max((len(one.density) - 1) * one.dr for one in files)
     rho_max = max((len(one.embedding) - 1) * one.drho for one in files)
+    if not (math.isfinite(r_max / dr) and math.isfinite(rho_max / drho)):
+        raise ValueError("expected grids within the range of numbers in `file`, got spacings that are too large")
     r = np.arange(int(r_max / dr + 0.5)) * dr
     rho = np.arange(int(rho_max / drho + 0.5)) * drho
     n = len(files)

@@ -123,6 +123,14 @@ def pair_tables(entries: Dict[Triple, Entry], species: List[int]) -> Dict[str, t
         _check_pair(entries, i, j)
         _check_pair(entries, j, i)
     pairs = [entries[(i, j, j)] for i in species for j in species]
+    for entry in pairs:
+        try:
+            _ = entry.sigma**entry.p, entry.sigma**entry.q
+        except OverflowError:
+            raise ValueError(
+                f"expected sigma^p and sigma^q within the range of numbers, got sigma {entry.sigma:g}, p {entry.p:g} "
+                f"and q {entry.q:g}"
+            ) from None
     columns = {
         "reach": [e.reach for e in pairs],
         "cut": [e.cut for e in pairs],

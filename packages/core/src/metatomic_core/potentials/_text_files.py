@@ -75,9 +75,10 @@ class LineReader:
         """
         try:
             value = kind(word)
-        except ValueError:
-            raise self.error(f"a number for {what}", f"'{word}'") from None
-        if not math.isfinite(value):
+            finite = math.isfinite(value)
+        except (ValueError, OverflowError):  # an integer beyond the range of floats
+            raise self.error(f"a number for {what}", f"'{word[:40]}'") from None
+        if not finite:
             raise self.error(f"a finite number for {what}", f"'{word}'")
         return value
 
