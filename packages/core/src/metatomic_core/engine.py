@@ -91,8 +91,6 @@ class Engine:
 
     Attributes
     ----------
-    lock
-        What the methods wait for, for adapters that keep results of their own; a thread may take it twice.
     watched
         Name of the uncertainty that is watched; None if none is.
     seconds
@@ -155,7 +153,7 @@ class Engine:
 
     @property
     def lock(self) -> ContextManager[Any]:
-        """Give the lock of the model, which is held while it is evaluated."""
+        """Give the lock of the model, held while it is evaluated, also for adapters; a thread may take it twice."""
         return lock_of(self.model)
 
     def _pair_requests(self) -> List[tuple[float, bool, bool]]:
