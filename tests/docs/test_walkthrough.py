@@ -63,7 +63,6 @@ FILES = [("packages/lammps-glue/README.md", "units metal", "in.lammps")]
 
 # page -> commands for what it takes for granted
 GRANTED = {
-    "docs/convert.rst": "cp tests/data/pet-cuau.pt pet-mad.pt; metatomic export sw -o silicon.pt",  # not a download
     "examples/cpp/README.md": "cp examples/cpp/* .",  # it is read in its own folder
 }
 
