@@ -1,5 +1,6 @@
 """``metatomic export``, ``inspect``, and what ``convert`` says before anything is converted."""
 
+import hashlib
 import json
 
 import models
@@ -9,6 +10,8 @@ from command_line import fail, succeed
 
 from metatomic_core import ModelOutput, load_atomistic_model
 from metatomic_core._elements import SYMBOLS, symbols
+from metatomic_core.cli import _common
+from metatomic_core.cli import inspect as inspect_command
 from metatomic_core.potentials import lennard_jones
 
 
@@ -137,6 +140,23 @@ def test_inspect_as_json_is_the_header(model_file):
     assert data["capabilities"]["outputs"]["energy"]["unit"] == "kcal/mol"
     assert len(data["neighbor_lists"]) == 2
     assert data["file"] == str(model_file)
+
+
+def test_inspect_shows_the_hash_of_the_file(model_file):
+    digest = hashlib.sha256(model_file.read_bytes()).hexdigest()
+    assert digest in succeed("inspect", model_file).stdout
+    assert json.loads(succeed("inspect", model_file, "--json").stdout)["sha256"] == digest
+
+
+def test_defect_inspect_cuts_no_names(monkeypatch, capsys):
+    """At 80 columns, force and stress without energy looked the same, as did all outputs of one prefix."""
+    names = ["non_conservative_force", "non_conservative_stress", "mtt::aux::non_conservative_forces_uncertainty"]
+    monkeypatch.setattr(_common, "_FILE_WIDTH", 80)
+    inspect_command._print_quantities("Outputs", {name: ModelOutput(description="long " * 20) for name in names})
+    text = capsys.readouterr().out
+    assert "\u2026" not in text
+    assert all(any(line.startswith(name) for line in text.splitlines()) for name in names[:2])
+    assert names[2] in "".join(line.split("  ")[0].strip() for line in text.splitlines())
 
 
 def test_inspect_of_an_infinite_range_is_null(tmp_path):

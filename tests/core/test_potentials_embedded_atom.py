@@ -293,6 +293,7 @@ def test_setfl_refused(change, message, tmp_path):
     [
         (lambda text: truncated(text, 1), "expected 12 numbers of the density of Cu in .*, got the end of the file"),
         (lambda text: text.replace(" 29 63", " Cu 63"), "expected a number for the atomic number in line 2 .* 'Cu'"),
+        (lambda text: text.replace(" 29 63", f" {10**400} 63"), "expected a number for the atomic number in line 2"),
         (lambda text: text.replace(" 29 63", " 290 63"), "atomic numbers between 1 and 118, got 290"),
     ],
 )

@@ -189,6 +189,7 @@ def test_energy_and_forces_vanish_smoothly_at_the_cutoff():
         ("Ga Ga N ", "Ga Ga X ", "expected `species` to be element symbols, got 'X'"),
         ("N  N  Ga", "N  Ga N ", "expected each entry once in .*, got 'N Ga N' twice"),
         ("30.5", "abc", "expected a number for the entry 'N N N' in line .* of .*test.sw', got 'abc'"),
+        ("N  N  N  1.1 1.9", "N  N  N  1.1 1e308", "expected sigma.p and sigma.q within the range of numbers"),
         ("30.5", "inf", "expected a finite number for the entry 'N N N' .*, got 'inf'"),
         ("N  N  N  1.1 1.9", "N  N  N  1.1 0.0", "expected `sigma` of 'N N N' to be positive, got 0"),
         ("N  N  N  1.1 1.9", "N  N  N  -1.1 1.9", "expected `epsilon` of 'N N N' to be positive, got -1.1"),

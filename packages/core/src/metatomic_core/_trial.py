@@ -57,7 +57,12 @@ def check_runs(model: "AtomisticModel", archive: bytes, stacklevel: int) -> None
         return
     lists = model.requested_neighbor_lists()
     structures = _structures(capabilities, lists, inputs)
-    compiled = _torchscript.load(io.BytesIO(archive))
+    try:
+        compiled = _torchscript.load(io.BytesIO(archive))
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"expected a compiled model that torch can load again, got an error: {_one_line(error)}"
+        ) from error
     failures: Dict[str, Exception] = {}
     accidents: Dict[str, Exception] = {}
     for name, structure in structures.items():

@@ -26,7 +26,7 @@ def _normalise(unit: str) -> str:
     text = unit
     # A tab ends each superscript character, so that two in a row join into one exponent
     for old, new in [
-        ("\t", " "), ("\n", " "), ("\r", " "), ("\u00a0", " "), ("\u2009", " "), ("\u202f", " "),
+        ("\t", " "), ("\n", " "), ("\u00a0", " "), ("\u2009", " "), ("\u202f", " "),
         ("**", "^"), ("×", "*"), ("·", " . "), ("⋅", " . "), ("−", "-"),
         ("\u00b5", "\u03bc"), ("\u212b", "Å"), ("\u212a", "K"),
         ("⁻", "^-\t"), ("⁰", "^0\t"), ("¹", "^1\t"), ("²", "^2\t"), ("³", "^3\t"), ("⁴", "^4\t"),
@@ -34,7 +34,8 @@ def _normalise(unit: str) -> str:
         ("\t^", ""), ("\t", " "),
     ]:  # fmt: skip
         text = text.replace(old, new)
-    # not all that Python takes for white space, of which TorchScript knows less
+    # not all that Python takes for white space, of which TorchScript knows less; the carriage return is no text that it
+    # can save
     return text.strip(" ")
 
 

@@ -86,7 +86,7 @@ def conversion_factor(from_unit: str, to_unit: str, dimension: str, table: dict[
         If a unit cannot be parsed, the dimensions differ from each other or from ``dimension``,
         or the factor is out of the range of numbers.
     """
-    if from_unit.strip(" \t\r\n") == "" or to_unit.strip(" \t\r\n") == "":
+    if from_unit.strip(" \t\n") == "" or to_unit.strip(" \t\n") == "":
         return 1.0
     source = parse_unit(from_unit, table)
     target = parse_unit(to_unit, table)
@@ -234,7 +234,7 @@ def check_unit(argument: str, unit: str, dimension: str) -> None:
     _check_text(**{argument: unit, "dimension": dimension})
     if dimension != "":
         _check_dimension_name("dimension", dimension)
-    if unit.strip(" \t\r\n") == "":
+    if unit.strip(" \t\n") == "":
         return
     shown = unit if len(unit) <= 200 else f"{unit[:40]}..."
     wanted = f"a unit of {dimension}" if dimension else "a unit"

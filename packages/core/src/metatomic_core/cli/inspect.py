@@ -28,7 +28,7 @@ def inspect(file: str, as_json: bool) -> None:
     """Show what a model FILE says about itself, without running anything in it.
 
     Name, authors and references; species, cutoffs and interaction range; inputs and outputs with units and variants;
-    floating point type and devices; extensions; versions.
+    floating point type and devices; extensions; versions; sha256 of the file.
     """
     from metatomic_core.io import read_header
 
@@ -52,11 +52,15 @@ def _data(header: "ModelHeader", file: str) -> Dict[str, Any]:
     capabilities = data["capabilities"]
     capabilities["interaction_range"] = float(capabilities["interaction_range"])
     capabilities["atomic_symbols"] = symbols(capabilities["atomic_types"])
-    return {"file": file, **data}
+    from metatomic_core._shared_libraries import file_sha256
+
+    return {"file": file, "sha256": file_sha256(Path(file)), **data}
 
 
 def _rows(header: "ModelHeader", file: str) -> List[Tuple[str, str]]:
     """Give names and values for the table, those without a value left out."""
+    from metatomic_core._shared_libraries import file_sha256
+
     metadata, capabilities = header.metadata, header.capabilities
     unit = capabilities.length_unit or "(no unit)"
     references = [f"{kind}: {text}" for kind, texts in metadata.references.items() for text in texts]
@@ -67,6 +71,7 @@ def _rows(header: "ModelHeader", file: str) -> List[Tuple[str, str]]:
     ]
     rows = [
         ("file", f"{file} ({_size(Path(file).stat().st_size)})"),
+        ("sha256", file_sha256(Path(file))),
         ("name", metadata.name or "(unnamed)"),
         ("description", metadata.description),
         ("authors", "\n".join(metadata.authors)),
@@ -101,8 +106,14 @@ def _print_quantities(title: str, listed: "Mapping[str, ModelOutput]") -> None:
     """Print a table of outputs or inputs, each once, whatever spellings the file lists."""
     from metatomic_core.quantities import canonical_name, split_variant
 
+    quantities = {canonical_name(name): output for name, output in listed.items()}
     table = columns(title, "variant", "unit", "per", "gradients", "description")
-    for name, output in {canonical_name(name): output for name, output in listed.items()}.items():
+    for column in table.columns:
+        # in lines of their own, and whole: what is cut looks like its neighbor
+        column.overflow = "fold"
+    # names stay in one piece while they leave half of a terminal to the rest
+    table.columns[0].min_width = min(40, max(len(split_variant(name)[0]) for name in quantities))
+    for name, output in quantities.items():
         base, variant = split_variant(name)
         table.add_row(
             base,
