@@ -2,10 +2,11 @@
 
 For argon crystals of several sizes that move a little at each call, three times are measured side by side, one call of
 each in turn: the model alone (forward and backward on tensors with a neighbor list at hand), the pipeline on tensors
-(``AtomisticModel.evaluate``), and ``atoms.get_forces()`` with all that ASE does.  ASE's own Lennard-Jones calculator
+(what `Engine.seconds` counts), and ``atoms.get_forces()`` with all that ASE does.  ASE's own Lennard-Jones calculator
 is there for comparison at the smaller sizes.
 
     OMP_NUM_THREADS=1 python benchmarks/ase_overhead.py
+    OMP_NUM_THREADS=1 python benchmarks/ase_overhead.py --sizes 3 --repeats 5    # some seconds, for CI
 """
 
 import argparse
@@ -23,7 +24,6 @@ from ase.calculators.lj import LennardJones
 
 from metatomic_ase import MetatomicCalculator
 from metatomic_core import ModelOutput
-from metatomic_core._torchscript import unoptimized
 from metatomic_core.engine import Engine, Structure
 from metatomic_core.potentials import lennard_jones
 
@@ -49,7 +49,8 @@ def model_alone(engine: Engine, atoms: ase.Atoms) -> Callable[[], float]:
             block = system.get_neighbor_list(options)
             leaves.append(block.values.requires_grad_(True))
         start = time.perf_counter()
-        with unoptimized():
+        # as the engine does: without the optimizer of TorchScript
+        with torch.jit.optimized_execution(False):
             energy = engine.model.module([system], output, None)["energy"].block().values.sum()
             torch.autograd.grad(energy, leaves)
         return time.perf_counter() - start
@@ -58,15 +59,12 @@ def model_alone(engine: Engine, atoms: ase.Atoms) -> Callable[[], float]:
 
 
 def pipeline(engine: Engine, atoms: ase.Atoms) -> Callable[[], float]:
-    """Give a function that times `evaluate` on tensors, neighbor list excluded."""
+    """Give a function that times the pipeline on tensors, neighbor list excluded."""
 
     def run() -> float:
-        tensors = [engine._tensors(structure_of(atoms), 0)]
-        pairs, vectors = engine._pairs(tensors, None)
-        units = {"length": "angstrom", "energy": "eV"}
-        start = time.perf_counter()
-        engine.model.evaluate(tensors, pairs, None, {"energy": "energy", "forces": "energy"}, {}, units, False, vectors)
-        return time.perf_counter() - start
+        before = engine.seconds["model"]
+        engine.evaluate([structure_of(atoms)], ["energy", "forces"])
+        return engine.seconds["model"] - before
 
     return run
 
@@ -114,14 +112,17 @@ def measure(model: Path, size: int, repeats: int) -> None:
 def main() -> None:
     """Measure all sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=30, metavar="N", help="calls of each, 3 at least")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="cubic cells along each vector, of 4 atoms"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "argon.pt"
         lennard_jones("Ar", sigma=SIGMA, epsilon=EPSILON, cutoff=CUTOFF).save(str(model))
-        for size in SIZES:
-            measure(model, size, arguments.repeats)
+        for size in arguments.sizes:
+            measure(model, size, max(arguments.repeats, 3))
 
 
 if __name__ == "__main__":

@@ -448,11 +448,11 @@ def test_summary_says_what_it_averages(files, tmp_path):
     assert summary["temperature_K"]["mean"] == pytest.approx(log[log[:, STEP] >= 30, TEMPERATURE].mean(), rel=1e-5)
 
 
-@pytest.mark.parametrize("references", [{}, {"architecture": ["A. Author"], "model": ["doi:10.1/1"]}])
+@pytest.mark.parametrize("references", [{}, {"architecture": ["A. Author", "Both"], "model": ["Both"]}])
 def test_what_to_cite_is_said_at_the_end(files, tmp_path, monkeypatch, references):
     metadata = ModelMetadata("Cited", references=references)
     monkeypatch.setattr(MetatomicCalculator, "metadata", lambda self: metadata)
     result = succeed(*md(files, tmp_path / "run", "--steps", 1))
     assert "please cite" not in result.stdout
-    block = "please cite\n  doi:10.1/1 (the model)\n  A. Author (its architecture)\n"
+    block = "please cite\n  Both (the model and its architecture)\n  A. Author (its architecture)\n"
     assert result.stderr.endswith(block) if references else "please cite" not in result.stderr

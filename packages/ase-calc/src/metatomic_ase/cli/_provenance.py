@@ -95,7 +95,11 @@ _KINDS = (("model", "the model"), ("architecture", "its architecture"), ("implem
 def citations(calculator: "MetatomicCalculator") -> List[Tuple[str, str]]:
     """List what to cite for a model, each with what it is for."""
     references = calculator.metadata().references
-    return [(text, what) for kind, what in _KINDS for text in references.get(kind, [])]
+    found: Dict[str, List[str]] = {}
+    for kind, what in _KINDS:
+        for text in references.get(kind, []):
+            found.setdefault(text, []).append(what)
+    return [(text, " and ".join(what)) for text, what in found.items()]
 
 
 def print_citations(calculator: "MetatomicCalculator") -> None:
