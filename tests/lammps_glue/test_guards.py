@@ -1,12 +1,14 @@
 """What can not work ends with a LAMMPS error that says what to do, on any number of ranks, without hanging."""
 
+import hashlib
 import os
 import re
+import subprocess
 import zipfile
 
 import pytest
 import torch
-from lammps_models import ENERGY, MANY, Failing, Inputs, Layers, ManyOutputs, export
+from lammps_models import ENERGY, MANY, Alone, Failing, Inputs, Layers, ManyOutputs, export
 from lammps_tools import FCC, boxes
 
 from metatomic_core import ModelOutput
@@ -42,7 +44,17 @@ def models(model_folder):
         '"extensions": [{"name": "libother.so", "sha256": "00", "distribution": "other-torch", "version": "1.2", '
     )
     with_header(folder / "good.pt", folder / "extension.pt", '"extensions": [', extension + '"dependencies": []}')
+    damage(folder / "good.pt", folder / "damaged.pt")
     return folder
+
+
+def damage(source, target):
+    """Copy a model file with another byte in the middle of its code."""
+    content = bytearray(source.read_bytes())
+    with zipfile.ZipFile(source) as archive:
+        item = max((item for item in archive.infolist() if item.filename.endswith(".py")), key=lambda i: i.file_size)
+    content[item.header_offset + item.compress_size // 2] ^= 0xFF
+    target.write_bytes(content)
 
 
 def with_header(source, target, old, new):
@@ -84,6 +96,8 @@ REFUSED = {
     "no symbol": ("good.pt", "* * O Sj", "symbols or integers of O (8), Si (14), or NULL, got 'Sj'"),
     "number": ("good.pt", "* * 8 29", "symbols or integers of O (8), Si (14), or NULL, got '29'"),
     "no types": ("good.pt", "* * NULL NULL", "expected at least one type for the model"),
+    "null without hybrid": ("good.pt", "* * O NULL", "got NULL; use `pair_style hybrid`"),
+    "damaged": ("damaged.pt", "* * O Si", "guards/damaged.pt', which does not load, maybe damaged:"),
     "one pair": ("good.pt", "1 2 O Si", "Pair_coeff must start with * *"),
 }
 
@@ -94,6 +108,8 @@ def refused(lammps, text, ranks, words):
     assert run.status != 0
     assert words in run.error
     assert "Traceback" not in run.output
+    # LAMMPS tells the place in the source, of which the folder is that of who compiled it
+    assert re.search(r"[^/(]*/[^()]*pair_metatomic[a-z_]*\.cpp:", run.output) is None
     return run
 
 
@@ -199,6 +215,67 @@ run 0
 def test_wrong_input_is_refused_on_several_ranks(style, words, models, lammps):
     run = refused(lammps, input_text(models, style), 3, words)
     assert run.output.count("ERROR") == 1
+
+
+@pytest.fixture
+def with_library(models, tmp_path):
+    """A function that makes an empty library, and a model that needs it and another one that is nowhere."""
+    (tmp_path / "empty.c").write_text("int empty_library;\n")
+    library = tmp_path / "libother.so"
+    subprocess.run(["cc", "-shared", "-o", str(library), str(tmp_path / "empty.c")], check=True)
+    digest = hashlib.sha256(library.read_bytes()).hexdigest()
+
+    def make(registers="", sha256=digest):
+        extension = (
+            f'"extensions": [{{"name": "libother.so", "sha256": "{sha256}", "distribution": null, "version": null, '
+            f'"registers": [{registers}], '
+            '"dependencies": [{"name": "libabsent.so", "sha256": "00", "distribution": null, "version": null}]}'
+        )
+        with_header(models / "good.pt", tmp_path / "model.pt", '"extensions": [', extension)
+        return f"units metal\nread_data data.lammps\npair_style metatomic model.pt extensions {tmp_path}\n"
+
+    return make
+
+
+@pytest.mark.usefixtures("data")
+def test_libraries_are_those_that_the_model_was_saved_with(with_library, lammps):
+    """By hash; a library that these depend on may be absent, as those for GPUs, if nothing is missing in the end."""
+    # a full hash, over several blocks, that has to agree
+    assert lammps(with_library() + "pair_coeff * * O Si\nrun 0\n").status == 0
+    other = refused(lammps, with_library(sha256="0" * 64), 2, "to be the library that the model was saved with")
+    assert "sha256 000000000000..., got " in other.error
+    # registered already, by what every model needs
+    lammps(with_library('"metatensor.Labels"', sha256="0" * 64) + "pair_coeff * * O Si\nrun 0\n")
+    missing = refused(lammps, with_library('"other::operator"'), 1, "to register 'other::operator'")
+    assert "before that: expected the extension 'libabsent.so'" in missing.error
+
+
+@pytest.mark.usefixtures("data")
+def test_outputs_are_listed_once(models, lammps):
+    """Not in the two spellings that the model knows them by."""
+    run = refused(lammps, input_text(models, "many.pt output nothing"), 1, "expected an output of the model, one of ")
+    listed = run.error.partition("one of ")[2].partition(", got")[0].split(", ")
+    assert "non_conservative_force" in listed
+    assert "non_conservative_forces" not in listed
+
+
+def test_a_model_without_lists_runs_without_a_skin(model_folder, lammps):
+    """Bins of atoms get the room of an atom, not next to none, of which LAMMPS would need too many."""
+    model = export(Alone(), model_folder / "alone.pt", reach=0.0)
+    text = f"""units metal
+lattice fcc 4.4
+region box block 0 20 0 20 0 20
+create_box 2 box
+create_atoms 1 single 1 1 1
+create_atoms 2 single 5 5 5
+mass * 20.0
+neighbor 0.0 bin
+pair_style metatomic {model}
+pair_coeff * * O Si
+run 0
+"""
+    for ranks in (1, 2):
+        assert lammps(text, ranks).thermo()["E_pair"][0] == pytest.approx(2.5)
 
 
 def test_lj_units_are_refused_with_the_reason(models, lammps):

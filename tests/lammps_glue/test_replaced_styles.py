@@ -1,4 +1,4 @@
-"""What stays of a pair style that another line replaced, or that failed: fixes, models, ghosts, input of later lines."""
+"""What stays of a pair style that another line replaced, or that failed: fixes, models, later lines."""
 
 import subprocess
 import sys

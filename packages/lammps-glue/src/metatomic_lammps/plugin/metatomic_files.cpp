@@ -1,8 +1,11 @@
 #include "metatomic_files.h"
 
 #include "json.h"
+#include "metatomic_sha256.h"
 
 #include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/runtime/operator.h>
+#include <torch/custom_class.h>
 
 #include <dlfcn.h>
 
@@ -50,7 +53,7 @@ static std::string normalized(std::string name)
 }
 
 // Look a library up in what the installer recorded for a distribution.
-static std::string find_installed(const std::string &library, const std::string &distribution)
+static std::string find_installed(const std::string &library, const std::string &distribution, const std::string &hash)
 {
   std::vector<std::string> found;
   std::error_code ignored;
@@ -66,24 +69,35 @@ static std::string find_installed(const std::string &library, const std::string 
     }
   }
   if (found.empty()) return "";
+  for (const auto &file : found)
+    if (!hash.empty() && sha256_of_file(file) == hash) return file;
   // one build for each torch: take the one for the torch that this plugin was built with
   for (const auto &file : found)
     if (file.find("/torch-" METATOMIC_TORCH_MINOR "/") != std::string::npos) return file;
   return found[0];
 }
 
-static void load_library(const json &library, const std::string &directory)
+// Load a library, the one with the recorded hash: another one in the directory of the user is an error, another installed
+// one a warning, as for the Python loader.
+static void load_library(const json &library, const std::string &directory, Words &warnings)
 {
   std::string name = library.at("name");
   if (name.find('/') != std::string::npos || name == ".." || name.empty())
     throw std::runtime_error("expected the plain file name of a library in a model file, got '" + name + "'");
   if (dlopen(name.c_str(), RTLD_NOLOAD | RTLD_LAZY) != nullptr) return;
-  std::string path;
+  const std::string hash = library.value("sha256", "");
+  std::string path, installed;
   std::string advice = "name the directory that has it with the keyword extensions";
   if (!directory.empty() && fs::exists(fs::path(directory) / name)) path = fs::path(directory) / name;
+  if (!path.empty() && !hash.empty()) {
+    std::string found = sha256_of_file(path);
+    if (found != hash)
+      throw std::runtime_error("expected '" + path + "' to be the library that the model was saved with, with sha256 " +
+                               hash.substr(0, 12) + "..., got " + found.substr(0, 12) + "...; collect the extensions again");
+  }
   if (library.contains("distribution") && library.at("distribution").is_string()) {
     std::string distribution = library.at("distribution");
-    if (path.empty()) path = find_installed(name, distribution);
+    if (path.empty()) path = installed = find_installed(name, distribution, hash);
     std::string version = library.contains("version") ? "==" + std::string(library.at("version")) : "";
     advice = "run `pip install " + distribution + version + "`, or " + advice;
   }
@@ -94,10 +108,57 @@ static void load_library(const json &library, const std::string &directory)
     throw std::runtime_error("expected '" + path + "' to load with torch " METATOMIC_TORCH_VERSION ", got an error: " +
                              reason);
   }
+  if (!installed.empty() && !hash.empty() && sha256_of_file(installed) != hash)
+    warnings.push_back("expected the build of '" + name + "' that the model was saved with, got another one, '" + installed +
+                       "'; results may differ");
 }
 
-void prepare_model_file(const std::string &path, const std::string &directory)
+// The first class "namespace.Class" or operator "namespace::operator" that no loaded library registers, or nothing.
+static std::string first_missing(const json &extension)
 {
+  for (const auto &item : extension.value("registers", json::array())) {
+    std::string name = item;
+    bool known = name.find("::") != std::string::npos
+        ? !torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(name)).empty()
+        : static_cast<bool>(torch::getCustomClass("__torch__.torch.classes." + name));
+    if (!known) return name;
+  }
+  return "";
+}
+
+// A dependency that does not load is no error where all classes and operators are there in the end: a library for GPUs on a
+// machine without, for example.
+static void load_extension(const json &extension, const std::string &directory, Words &warnings)
+{
+  const bool has_names = !extension.value("registers", json::array()).empty();
+  if (has_names && first_missing(extension).empty()) return;
+  std::string problems;
+  auto attempt = [&](const json &library) {
+    try {
+      load_library(library, directory, warnings);
+      return true;
+    } catch (const json::exception &) {
+      throw;
+    } catch (const std::exception &problem) {
+      problems += (problems.empty() ? "" : "; before that: ") + std::string(problem.what());
+      return false;
+    }
+  };
+  std::string of_dependencies;
+  for (const auto &dependency : extension.at("dependencies")) attempt(dependency);
+  std::swap(problems, of_dependencies);
+  bool loaded = attempt(extension);
+  std::string cause = of_dependencies.empty() ? "" : "; before that: " + of_dependencies;
+  if (!loaded) throw std::runtime_error(problems + cause);
+  std::string missing = first_missing(extension);
+  if (!missing.empty())
+    throw std::runtime_error("expected '" + std::string(extension.at("name")) + "' to register '" + missing +
+                             "', got a library that does not" + cause);
+}
+
+Words prepare_model_file(const std::string &path, const std::string &directory)
+{
+  Words warnings;
   if (!directory.empty() && !fs::is_directory(directory))
     throw std::runtime_error("expected `extensions` to be a directory, got '" + directory + "'");
   json header;
@@ -112,15 +173,13 @@ void prepare_model_file(const std::string &path, const std::string &directory)
       throw std::runtime_error("expected a model file of format version " + std::to_string(FORMAT_VERSION) + ", got '" +
                                path + "' of version " + std::to_string(version) + "; export the model again");
     // the data format of every model, not listed in its header
-    load_library({{"name", "libmetatensor.so"}, {"distribution", "metatensor-core"}}, directory);
-    load_library({{"name", "libmetatensor_torch.so"}, {"distribution", "metatensor-torch"}}, directory);
-    for (const auto &extension : header.at("extensions")) {
-      for (const auto &dependency : extension.at("dependencies")) load_library(dependency, directory);
-      load_library(extension, directory);
-    }
+    load_library({{"name", "libmetatensor.so"}, {"distribution", "metatensor-core"}}, directory, warnings);
+    load_library({{"name", "libmetatensor_torch.so"}, {"distribution", "metatensor-torch"}}, directory, warnings);
+    for (const auto &extension : header.at("extensions")) load_extension(extension, directory, warnings);
   } catch (const json::exception &error) {
     throw std::runtime_error("expected a valid header in model file '" + path + "', got damaged text: " + error.what());
   }
+  return warnings;
 }
 
 }    // namespace metatomic

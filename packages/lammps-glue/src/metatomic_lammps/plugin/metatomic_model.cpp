@@ -25,6 +25,7 @@ struct Model::Data {
   torch::Device device = torch::kCPU;
   std::string device_name;
   Kinds outputs, inputs;
+  Words warnings;
   std::vector<TypeOfModel> types;
   std::map<std::string, std::string> quantities;  // canonical names
   std::map<std::string, torch::Tensor> results;  // keeps the memory of the last evaluation
@@ -130,7 +131,7 @@ static void keep_freed_memory()
 Model::Model(const Options &options, int rank_on_node) : data_(std::make_unique<Data>())
 {
   Profile::observe_torch();
-  prepare_model_file(options.model, options.extensions);
+  data_->warnings = prepare_model_file(options.model, options.extensions);
   try {
     data_->module = torch::jit::load(options.model, torch::kCPU);
   } catch (const std::exception &error) {
@@ -183,6 +184,7 @@ std::string Model::type_name(int number) const
   return std::to_string(number);
 }
 
+const Words &Model::warnings() const { return data_->warnings; }
 std::string Model::card() const { return data_->call("card", {}).toStringRef(); }
 bool Model::is_local(const std::string &energy) const { return data_->call("is_local", {energy}).toBool(); }
 

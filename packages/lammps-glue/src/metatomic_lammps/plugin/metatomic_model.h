@@ -72,6 +72,7 @@ class Model {
   std::string type_name(int number) const;
   const std::string &device() const;
   std::string card() const;
+  const Words &warnings() const;  // of loading
 
   // Name of an output with the variant that applies to it; the empty string if the model has none.
   std::string output_name(const std::string &name, const std::map<std::string, std::string> &variants) const;

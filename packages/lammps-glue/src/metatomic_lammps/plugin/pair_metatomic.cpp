@@ -97,6 +97,8 @@ void PairMetatomic::settings(int narg, char **arg)
   for (const auto &sum : data->sums) nextra += sum.second;
   delete[] pvector;
   pvector = nextra > 0 ? new double[nextra]() : nullptr;
+  for (const auto &warning : data->model->warnings())
+    if (comm->me == 0) error->warning(FLERR, warning);
   if (comm->me == 0)
     utils::logmesg(lmp, "{}\nRunning on {} in units {} and {}\n", data->model->card(), data->model->device(),
                    data->units.length, data->units.energy);
@@ -190,6 +192,9 @@ void PairMetatomic::coeff(int narg, char **arg)
   } catch (const std::runtime_error &problem) {
     error->all(FLERR, std::string(problem.what()));
   }
+  if (force->pair == this && std::count(data->atomic_types.begin() + 1, data->atomic_types.end(), -1) > 0)
+    error->all(FLERR, "expected a type of the model for each atom type in `pair_coeff`, got NULL; use `pair_style hybrid`, "
+                      "where another style has these types");
   // as LAMMPS' own many-body styles do, so that an input needs no `mass` lines
   for (int i = 1; i <= n; i++) {
     for (const auto &type : data->model->types())

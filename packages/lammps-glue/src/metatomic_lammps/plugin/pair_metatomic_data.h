@@ -16,6 +16,18 @@
 #include <string>
 #include <vector>
 
+// LAMMPS tells where an error was raised: the name of the file, not the path that it had where it was compiled.
+constexpr const char *name_of_file(const char *path)
+{
+  const char *name = path;
+  for (const char *c = path; *c; c++)
+    if (*c == '/') name = c + 1;
+  return name;
+}
+
+#undef FLERR
+#define FLERR name_of_file(__FILE__), __LINE__
+
 // An output for each atom, for `fix pair`.
 struct AtomOutput {
   int columns = 0;
