@@ -27,7 +27,7 @@ _ADAPTERS = {
     "md": ("metatomic-ase", "Run molecular dynamics: NVE, NVT or NPT."),
     "relax": ("metatomic-ase", "Relax atoms, and the cell if wanted."),
     "ipi": ("metatomic-ipi", "Run a model as a driver of i-PI."),
-    "lammps": ("metatomic-lammps", "Build and find the LAMMPS plugin."),
+    "lammps": ("metatomic-lammps", "Run LAMMPS with a model, building its plugin if needed."),
 }
 _VERSIONED = ("metatomic-ase", "metatomic-ipi", "metatomic-lammps", "torch")
 # Errors that say what is wrong with what the user gave; anything else is a bug and keeps its traceback.
