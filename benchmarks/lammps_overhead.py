@@ -160,7 +160,12 @@ def main() -> None:
     parser.add_argument(
         "--device", default="cpu", help="cpu or cuda; on a GPU, times inside of the model are not known"
     )
+    parser.add_argument(
+        "--smallest", action="store_true", help="500 atoms, one rank, once: whether it runs, not how fast"
+    )
     arguments = parser.parse_args()
+    if arguments.smallest:
+        arguments.sizes, arguments.ranks, arguments.repetitions = [500], [1], 1
     plugin = build_plugin()
     print(f"{'style':8}{'atoms':>7}{'ranks':>6}{'ms/step':>10}{'own ms':>9}{'outside':>9}{'speed-up':>10}")
     with tempfile.TemporaryDirectory() as name:

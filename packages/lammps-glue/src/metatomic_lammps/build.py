@@ -5,20 +5,25 @@ the sources, so that nothing has to be cleaned or forced.
 """
 
 import hashlib
+import json
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Callable, Optional, TextIO
+from typing import Callable, Dict, Optional, TextIO
 
 from ._toolchain import Target, configure_arguments, find_target, find_tool, site_packages
 
 SOURCES = Path(__file__).parent / "plugin"
 # LAMMPS loads files whose names end so
 FILE_NAME = "metatomicplugin.so"
+# what that file loads, after libtorch; first, so that it is in place when LAMMPS finds the other
+_FILES = ("metatomic_pair_style.so", FILE_NAME)
 _LOG = "build.log"
+_CHECKSUMS = "checksums.json"
 
 Report = Callable[[str, int, int], None]
 
@@ -28,8 +33,23 @@ def cache_folder() -> Path:
     named = os.environ.get("METATOMIC_LAMMPS_CACHE")
     if named:
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    home = os.path.expanduser("~") if os.environ.get("HOME", "unset") else pwd.getpwuid(os.getuid()).pw_dir
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
     return Path(base) / "metatomic-lammps"
+
+
+def _checksums(folder: Path) -> Dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _FILES}
+
+
+def is_built(target: Optional[Target] = None) -> bool:
+    """Tell whether the plugin is in the cache as the compiler wrote it."""
+    folder = plugin_path(target).parent
+    try:
+        recorded = json.loads((folder / _CHECKSUMS).read_text())
+        return bool(recorded == _checksums(folder))
+    except (OSError, ValueError):
+        return False
 
 
 def plugin_path(target: Optional[Target] = None) -> Path:
@@ -75,23 +95,41 @@ def build_plugin(target: Optional[Target] = None, report: Optional[Report] = Non
     """
     target = find_target() if target is None else target
     path = plugin_path(target)
-    if path.is_file() and not force:
+    if is_built(target) and not force:
         return path
     cmake = find_tool("cmake")
     arguments = configure_arguments(target, version("metatomic-lammps"))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / _LOG).touch()
+    except OSError as error:
+        raise ValueError(
+            f"expected a folder for plugins that can be written, got '{cache_folder()}' ({error.strerror}); name "
+            "another in the environment variable METATOMIC_LAMMPS_CACHE"
+        ) from error
     with tempfile.TemporaryDirectory(prefix="metatomic-lammps-") as folder:
         log = path.parent / _LOG
         with open(log, "w") as output:
             _run([cmake, "-G", "Ninja", "-S", str(SOURCES), "-B", folder, *arguments], output, log, None)
             _run([cmake, "--build", folder], output, log, report)
-        # moved into place, so that LAMMPS never finds half a file; by way of a name that it does not look for
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        os.close(handle)
-        shutil.copyfile(Path(folder) / FILE_NAME, temporary)
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, path)
+        missing = [name for name in _FILES if not (Path(folder) / name).is_file()]
+        if missing:
+            raise RuntimeError(
+                f"expected the compiler to write '{missing[0]}', got nothing; see {log}, or name another in CXX"
+            )
+        for name in _FILES:
+            _move_into(path.parent, Path(folder) / name)
+        (path.parent / _CHECKSUMS).write_text(json.dumps(_checksums(path.parent)))
     return path
+
+
+def _move_into(folder: Path, file: Path) -> None:
+    """Move a file so that LAMMPS never finds half of it: by way of a name that it does not look for."""
+    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+    os.close(handle)
+    shutil.copyfile(file, temporary)
+    os.chmod(temporary, 0o755)
+    os.replace(temporary, folder / file.name)
 
 
 def _run(command: list[str], output: TextIO, log: Path, report: Optional[Report]) -> None:

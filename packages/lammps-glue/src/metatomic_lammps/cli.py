@@ -1,5 +1,6 @@
 """Commands: ``metatomic-lammps build`` and ``path``; ``metatomic lammps``, which builds if needed and runs LAMMPS."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Callable, Optional, TypeVar
 import click
 
 from ._toolchain import SIZES, Target, find_target, find_tool
-from .build import build_plugin, plugin_path
+from .build import build_plugin, is_built, plugin_path
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -16,9 +17,40 @@ _BUILD_EPILOG = """\b
 Examples:
   metatomic-lammps build
   metatomic-lammps build --lammps ~/lammps --mpi-include /usr/include/mpich"""
+_PATH_EPILOG = """\b
+Example:
+  metatomic-lammps path"""
+_INTERRUPTED = 130
 _RUN_EPILOG = """\b
 Example:
   metatomic lammps -in in.lammps -np 4 -- -var temperature 300"""
+_HELP = {"help_option_names": ["-h", "--help"]}
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the path as JSON.")
+
+
+class _Group(click.Group):
+    """Group whose errors are one line on standard error."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run; click would print the usage with each error."""
+        try:
+            result = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.ClickException as error:
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()
+                raise SystemExit(error.exit_code) from error
+            message = " ".join(error.format_message().split()).rstrip(".?")
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                message += f"; see `{error.ctx.command_path} --help`"
+            click.echo(f"metatomic-lammps: error: {message}", err=True)
+            raise SystemExit(error.exit_code) from error
+        except click.Abort as error:
+            raise SystemExit(_INTERRUPTED) from error
+        raise SystemExit(result if isinstance(result, int) else 0)
+
+
+def _print_path(path: Path, as_json: bool) -> None:
+    click.echo(json.dumps({"path": str(path)}) if as_json else f"{path}")
 
 
 def _target_options(function: Function) -> Function:
@@ -26,6 +58,9 @@ def _target_options(function: Function) -> Function:
         click.option("--sizes", type=click.Choice([*SIZES]), default="smallbig", help="Integer sizes of LAMMPS."),
         click.option("--mpi-include", metavar="DIR", help="Folder with mpi.h of the MPI library that LAMMPS uses."),
         click.option("--torch", metavar="DIR", help="Folder of libtorch; by default the installed torch."),
+        click.option(
+            "--lammps-version", type=int, metavar="YYYYMMDD", help="Version of --lammps, for headers without version.h."
+        ),
         click.option("--lammps", metavar="DIR", help="Source tree or headers; by default the installed LAMMPS."),
     ):
         function = option(function)
@@ -42,14 +77,16 @@ def _clean(action: Callable[[], Any]) -> Any:
 
 def _build(target: Target, force: bool) -> Path:
     """Build with a progress bar on a terminal."""
-    if plugin_path(target).is_file() and not force:
+    if is_built(target) and not force:
         return plugin_path(target)
     click.echo(
         f"Compiling the pair style for LAMMPS {target.lammps_version_text} and torch {target.torch_version}",
         err=True,
     )
     if not sys.stderr.isatty():
-        return build_plugin(target, force=force)
+        path = build_plugin(target, force=force)
+        click.echo("Compiled", err=True)
+        return path
     from rich.console import Console
     from rich.progress import Progress
 
@@ -62,7 +99,7 @@ def _build(target: Target, force: bool) -> Path:
         return build_plugin(target, report, force)
 
 
-@click.group()
+@click.group(cls=_Group, context_settings=_HELP, epilog=_BUILD_EPILOG)
 @click.version_option(package_name="metatomic-lammps")
 def main() -> None:
     """Build and find the LAMMPS plugin for models of metatomic-core."""
@@ -71,26 +108,45 @@ def main() -> None:
 @main.command(epilog=_BUILD_EPILOG)
 @_target_options
 @click.option("-f", "--force", is_flag=True, help="Compile even if nothing changed.")
-def build(lammps: Optional[str], torch: Optional[str], mpi_include: Optional[str], sizes: str, force: bool) -> None:
+@_JSON
+def build(
+    lammps: Optional[str],
+    lammps_version: Optional[int],
+    torch: Optional[str],
+    mpi_include: Optional[str],
+    sizes: str,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Compile the pair style; LAMMPS then finds it by itself."""
-    path = _clean(lambda: _build(find_target(torch, lammps, mpi_include, sizes), force))
-    click.echo(f"{path}")
+    path = _clean(lambda: _build(find_target(torch, lammps, mpi_include, sizes, lammps_version), force))
+    _print_path(path, as_json)
 
 
-@main.command()
+@main.command(epilog=_PATH_EPILOG)
 @_target_options
-def path(lammps: Optional[str], torch: Optional[str], mpi_include: Optional[str], sizes: str) -> None:
+@_JSON
+def path(
+    lammps: Optional[str],
+    lammps_version: Optional[int],
+    torch: Optional[str],
+    mpi_include: Optional[str],
+    sizes: str,
+    as_json: bool,
+) -> None:
     """Print the path of the plugin, for `plugin load`."""
-    found = _clean(lambda: plugin_path(find_target(torch, lammps, mpi_include, sizes)))
+    found = _clean(lambda: plugin_path(find_target(torch, lammps, mpi_include, sizes, lammps_version)))
     if not found.is_file():
         raise click.ClickException(
             "expected a plugin for this torch and LAMMPS, got none; run `metatomic-lammps build`"
         )
-    click.echo(f"{found}")
+    _print_path(found, as_json)
 
 
 @click.command(epilog=_RUN_EPILOG)
-@click.option("-in", "input_file", required=True, metavar="FILE", type=click.Path(exists=True), help="Input file.")
+@click.option(
+    "-in", "input_file", required=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="Input file."
+)
 @click.option("-np", "ranks", default=1, show_default=True, type=click.IntRange(min=1), help="MPI processes.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lammps(input_file: str, ranks: int, arguments: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-// Registration of the pair style.
+// Registration of the pair style; metatomic_loader.cpp calls it.
 
 #include "lammps_plugin_api.h"
 #include "pair_metatomic.h"
@@ -30,7 +30,7 @@ void *create_pair(void *lammps)
 
 }    // namespace
 
-extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *lammps, void *handle, void *registrar)
+extern "C" __attribute__((visibility("default"))) void metatomic_register(void *lammps, void *handle, void *registrar)
 {
   metatomic_plugin plugin = {};
   plugin.version = METATOMIC_LAMMPS_VERSION_TEXT;

@@ -68,11 +68,13 @@ void PairMetatomic::agree(const std::string &problem)
 
 void PairMetatomic::settings(int narg, char **arg)
 {
-  MPI_Comm node;
   int rank_on_node = 0;
+#ifndef MPI_STUBS    // a serial LAMMPS
+  MPI_Comm node;
   MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
   MPI_Comm_rank(node, &rank_on_node);
   MPI_Comm_free(&node);
+#endif
 
   // made aside: after an error LAMMPS, and Python with it, goes on with what there was before
   auto fresh = std::make_unique<Data>();
@@ -208,14 +210,14 @@ void PairMetatomic::coeff(int narg, char **arg)
 // Whether some atoms of the model in one group (1), and some in another (2), exist on any rank.
 static bool both_occur(const Atom *atom, const std::vector<int> &types, int bit1, int bit2, MPI_Comm world)
 {
-  int mine = 0, any = 0;
+  int mine[2] = {0, 0}, any[2] = {0, 0};
   for (int i = 0; i < atom->nlocal; i++) {
     if (types[atom->type[i]] < 0) continue;
-    if (atom->mask[i] & bit1) mine |= 1;
-    if (atom->mask[i] & bit2) mine |= 2;
+    if (atom->mask[i] & bit1) mine[0] = 1;
+    if (atom->mask[i] & bit2) mine[1] = 1;
   }
-  MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_BOR, world);
-  return any == 3;
+  MPI_Allreduce(mine, any, 2, MPI_INT, MPI_MAX, world);
+  return any[0] && any[1];
 }
 
 // Reads a setting that LAMMPS keeps to its communication classes.
