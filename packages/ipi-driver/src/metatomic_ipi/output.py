@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -84,13 +84,21 @@ def frequencies(directory: Path, prefix: str) -> np.ndarray:
     return found
 
 
+def _thz(values: Any) -> Any:
+    return values * THZ
+
+
+def _inverse_cm(values: Any) -> Any:
+    return values / THZ
+
+
 def draw_frequencies(values: np.ndarray, picture: Path, title: str) -> None:
     """Draw frequencies, shape (n,), in 1/cm, as lines."""
     figure = _figure(7, 2.6)
     axis = figure.subplots()
     axis.vlines(values, 0, 1, linewidth=1)
     axis.set(xlabel="frequency / cm$^{-1}$ (imaginary below zero)", yticks=[], ylim=(0, 1.1), title=title)
-    top = axis.secondary_xaxis("top", functions=(lambda x: x * THZ, lambda x: x / THZ))
+    top = axis.secondary_xaxis("top", functions=(_thz, _inverse_cm))
     top.set_xlabel("frequency / THz")
     figure.savefig(picture, dpi=150)
 
