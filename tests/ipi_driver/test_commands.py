@@ -8,14 +8,15 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from ase import units
 from command_line import fail, succeed
 from ipi_cases import argon, oscillators
-from ipi_models import Oscillators, exported
+from ipi_models import SPRING, Oscillators, exported
 from ipi_processes import Bench, Process, free_port
 
 from metatomic_ipi import Evaluator
 from metatomic_ipi.input_xml import CASES, standard_form
-from metatomic_ipi.output import columns
+from metatomic_ipi.output import columns, frequencies
 from metatomic_ipi.units import ANGSTROM
 
 STEPS = 4
@@ -181,6 +182,37 @@ def test_run_goes_on_with_the_same_trajectory(models, tmp_path):
 def test_nothing_to_go_on_from(options, status, message, models, tmp_path):
     refused = ("ipi", "run", models / "argon.pt", "--continue", "-o", tmp_path, *options)
     assert message in fail(*refused, status=status)
+
+
+RESULTS = {
+    "phonons": [],
+    "geop": ["--steps", 100],
+    "short": ["--case", "geop", "--steps", 1],
+    "remd": ["--steps", STEPS],
+}
+
+
+@pytest.fixture(scope="module")
+def special(models, tmp_path_factory):
+    """Give runs of cases with results of their own."""
+    runs = {name: (models / "oscillators.pt", options) for name, options in RESULTS.items()}
+    yield from started_together(tmp_path_factory, runs)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_of_each_case(name, special):
+    process = special[name]
+    assert process.wait(120) == (1 if name == "short" else 0), process.text()
+    assert "doi:10.1063/5.0215869" in process.text()
+    folder = process.log.parent / "run"
+    assert (folder / "simulation.png").stat().st_size > 5000
+    if name == "short":
+        assert "not converged after 1 steps" in process.last_line()
+    if name == "phonons":
+        # six modes are translations and rotations; the others are those of the single oscillator
+        exact = np.sqrt(SPRING / 1.00784) * units._hbar / np.sqrt(units._amu / units._e) * 1e10 / units._e / units.invcm
+        np.testing.assert_allclose(frequencies(folder, "simulation")[6:], exact, rtol=1e-4)
+        assert f"{exact:.1f}"[:5] in process.text()
 
 
 def test_run_explains_failure(unfinished):

@@ -11,6 +11,7 @@ from ipi_models import ChargedOscillators, Oscillators, exported, site_positions
 
 from metatomic_core.potentials import lennard_jones
 from metatomic_ipi import Evaluator
+from metatomic_ipi.template import Template, check_order
 from metatomic_ipi.units import ANGSTROM, ELECTRONVOLT
 
 TIGHT = {"rtol": 1e-12, "atol": 1e-14}
@@ -322,3 +323,23 @@ def test_beads_keep_their_neighbor_lists_in_any_order(models):
     assert driver._slots.assign(positions) == order
     single = [driver._slots.assign([sent(argon_beads[i])[1]])[0] for i in (3, 3, 1, 0)]
     assert single == [3, 3, 1, 0]
+
+
+def test_atoms_in_another_order_than_in_the_template_are_refused():
+    types = np.array([18, 36, 18, 36])
+    positions = np.array([[0.0, 0, 0], [3, 0, 0], [0, 3, 0], [0, 0, 3]])
+    template = Template(types, np.ones(3, bool), "", {}, {}, positions)
+    cell = 6.0 * np.eye(3)
+    with pytest.raises(ValueError, match="expected the atoms of i-PI in the order of the template, got atom 0 at the"):
+        check_order(template, cell, positions[[1, 0, 3, 2]])
+    # thermal motion, cell vectors, and another order of the same species are no other order
+    moved = positions + np.random.default_rng(0).normal(0, 0.3, (4, 3))
+    for fine in (moved, moved + 6.0 * np.arange(4)[:, None], positions[[2, 1, 0, 3]], positions + [2.0, 0.5, 1.0]):
+        check_order(template, cell, fine)
+
+
+def test_nan_of_ipi_is_called_so(models):
+    atoms = oscillators()
+    atoms.positions[2] = np.nan
+    with pytest.raises(ValueError, match="expected finite positions and cell from i-PI, got nan or inf"):
+        evaluate(evaluator(models), atoms)

@@ -106,7 +106,7 @@ CASES: Dict[str, Case] = {
         "<motion mode='minimize'>\n    <optimizer mode='lbfgs'>\n      <tolerances> <energy> 1e-8 </energy> "
         "<force> 1e-5 </force> <position> 1e-5 </position> </tolerances>\n    </optimizer>\n  </motion>",
         ensemble="",
-        properties=(),
+        properties=("forcemod{{ev/ang}}",),
         thermal=False,
     ),
     "phonons": Case(

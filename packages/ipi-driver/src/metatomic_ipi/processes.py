@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,9 @@ PATIENCE = 20.0
 # <sys/prctl.h>
 _PR_SET_PDEATHSIG = 1
 _LOG_LINES = 5
+# lines of tracebacks that say what has happened, and how many of them are shown
+_CAUSE = re.compile(r"[\w.]*(?:Error|Exception|Interrupt)\b")
+_CAUSES = 3
 
 
 def _ends_with_parent() -> Optional[Callable[[], None]]:
@@ -96,6 +100,8 @@ class Processes:
             raise
 
     def last_lines(self, name: str) -> List[str]:
-        """Give the last lines of a log."""
+        """Give the last lines of a log, after lines before them that name an error, which may be the cause."""
         lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
-        return [line for line in lines if line.strip()][-_LOG_LINES:]
+        lines = [line for line in lines if line.strip()]
+        causes = [line for line in lines[:-_LOG_LINES] if _CAUSE.match(line)]
+        return causes[:_CAUSES] + lines[-_LOG_LINES:]

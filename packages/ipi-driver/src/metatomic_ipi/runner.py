@@ -18,13 +18,15 @@ from .cli import pes_file, say
 from .evaluation import Evaluator
 from .input_xml import CASES, Settings, check_case, check_structure, standard_form, write_input
 from .options import OPTIONS, arguments_of
-from .output import columns, draw
+from .output import THZ, draw, draw_frequencies, frequencies, last_row
 from .processes import PATIENCE, Processes
 from .restart import make_permanent, write_continuation
 from .session import Stopped, stop_on_signals
 from .template import read_structure
 
 _POLL = 0.2
+_CONVERGED = "Geometry optimization converged"
+_IPI_PAPER = "i-PI 3.0: Y. Litman et al., J. Chem. Phys. 161, 062504 (2024), doi:10.1063/5.0215869"
 _STATIC = ("geop", "phonons")
 # option: cases in which it would change nothing
 _NOT_FOR = {
@@ -58,6 +60,8 @@ class Prepared:
         Options of `evaluation.Evaluator`.
     input_file
         What i-PI reads.
+    references
+        What to cite for the model.
     """
 
     directory: Path
@@ -66,6 +70,7 @@ class Prepared:
     model: Path
     options: Dict[str, Any]
     input_file: str = "input.xml"
+    references: Sequence[str] = ()
 
     def client_arguments(self) -> List[str]:
         """Give the arguments of the client."""
@@ -113,10 +118,10 @@ def prepare(
     atoms = standard_form(atoms)
     check_case(settings, atoms)
     # loads the model and checks types, inputs and outputs before anything is written
-    Evaluator(load_atomistic_model(path, options["extensions_directory"]), atoms, **options)
+    evaluator = Evaluator(load_atomistic_model(path, options["extensions_directory"]), atoms, **options)
     directory.mkdir(parents=True, exist_ok=True)
     files = write_input(settings, atoms, directory)
-    return Prepared(directory, files, settings, path, options)
+    return Prepared(directory, files, settings, path, options, references=_references(evaluator))
 
 
 def prepare_to_go_on(model: str, options: Mapping[str, Any], directory: Path, steps: Optional[int]) -> Prepared:
@@ -131,8 +136,13 @@ def prepare_to_go_on(model: str, options: Mapping[str, Any], directory: Path, st
     options = dict(options)
     fixed = write_continuation(directory, steps)
     atoms = read_structure(directory / "template.xyz")
-    Evaluator(load_atomistic_model(path, options["extensions_directory"]), atoms, **options)
-    return Prepared(directory, [], Settings(**fixed), path, options, "continue.xml")
+    evaluator = Evaluator(load_atomistic_model(path, options["extensions_directory"]), atoms, **options)
+    return Prepared(directory, [], Settings(**fixed), path, options, "continue.xml", _references(evaluator))
+
+
+def _references(evaluator: Evaluator) -> List[str]:
+    found = evaluator.engine.model.metadata().references
+    return list(dict.fromkeys(text for texts in found.values() for text in texts))
 
 
 def _check_used(given: Mapping[str, Any], options: Mapping[str, Any], settings: Settings, clients: int) -> None:
@@ -256,10 +266,54 @@ def run_all(prepared: Prepared, clients: int, patience: float = PATIENCE) -> int
         for line in processes.last_lines(name):
             click.echo(line, err=True)
     say(f"finished in {seconds:.1f} s; everything is in {directory}")
-    picture = draw(directory / f"{prepared.settings.prefix}.out", directory / f"{prepared.settings.prefix}.png")
+    _say_references(prepared)
+    picture = _draw(prepared)
     if picture is not None:
         click.echo(picture)
+    if prepared.settings.case == "geop" and _CONVERGED not in _log_text(processes):
+        say(f"not converged after {prepared.settings.steps} steps; go on from the last structure, or with more --steps")
+        return 1
     return 0
+
+
+def _say_references(prepared: Prepared) -> None:
+    say("please cite")
+    for text in (*prepared.references, _IPI_PAPER):
+        say(f"  {text}")
+
+
+def _draw(prepared: Prepared) -> Optional[Path]:
+    """Draw what the case is about; print frequencies."""
+    directory, settings = prepared.directory, prepared.settings
+    picture = directory / f"{settings.prefix}.png"
+    with (directory / "template.xyz").open(encoding="utf-8") as file:
+        n_atoms = int(file.readline())
+    beads = f", {settings.n_beads} beads" if (settings.n_beads or 1) > 1 else ""
+    title = f"{prepared.model.name}: {CASES[settings.case].help}, {n_atoms} atoms{beads}"
+    if settings.case == "phonons":
+        values = frequencies(directory, settings.prefix)
+        if len(values) == 0:
+            return None
+        click.echo("frequency / cm^-1   / THz   (imaginary below zero)")
+        for value in values:
+            click.echo(f"{value:17.3f} {value * THZ:9.4f}")
+        draw_frequencies(values, picture, title)
+        return picture
+    targets: Dict[str, Sequence[float]] = {}
+    if settings.case != "nve" and prepared.input_file == "input.xml":
+        targets["temperature"] = settings.temperatures or [settings.temperature]
+        targets["pressure_md"] = [1000.0 * settings.pressure]
+    tables = _tables(prepared)
+    labels = [f"{value:.0f} K at first" for value in settings.temperatures] or [path.name for path in tables]
+    return draw(dict(zip(labels, tables, strict=False)), picture, title, n_atoms, targets)
+
+
+def _tables(prepared: Prepared) -> List[Path]:
+    """Give the tables of properties, one for each replica."""
+    name = f"{prepared.settings.prefix}.out"
+    if prepared.settings.case != "remd":
+        return [prepared.directory / name]
+    return sorted(prepared.directory.glob(f"*_{name}"), key=lambda path: int(path.name.partition("_")[0]))
 
 
 def _run_and_stop(prepared: Prepared, processes: Processes, names: Sequence[str], prefix: str) -> bool:
@@ -281,7 +335,7 @@ def _watch(prepared: Prepared, processes: Processes, names: Sequence[str]) -> bo
     """Show progress until i-PI ends; tell whether it has finished."""
     import rich.progress
 
-    out = prepared.directory / f"{prepared.settings.prefix}.out"
+    told = 0
     fields = (
         "{task.description}",
         rich.progress.BarColumn(),
@@ -300,23 +354,32 @@ def _watch(prepared: Prepared, processes: Processes, names: Sequence[str]) -> bo
             if names and all(processes.status(name) not in (None, 0) for name in names):
                 # nobody is left to answer i-PI, which would wait for ever
                 return False
-            rows = columns(out)
-            if len(rows.get("step", [])) > 0:
-                progress.update(task, completed=rows["step"][-1], state=_state(rows))
+            tables = _tables(prepared)
+            row = last_row(tables[0]) if tables else {}
+            if row:
+                progress.update(task, completed=row["step"], state=_state(row))
+                tenth = int(10 * row["step"] / prepared.settings.steps)
+                if not progress.console.is_terminal and tenth > told:
+                    told = tenth
+                    say(f"step {row['step']:.0f} of {prepared.settings.steps}, {_state(row)}")
     return processes.status("i-pi") == 0 and _succeeded(processes)
 
 
-def _state(rows: Mapping[str, Any]) -> str:
-    parts = [f"{rows['potential'][-1]:.4f} eV"]
+def _state(rows: Mapping[str, float]) -> str:
+    parts = [f"{rows['potential']:.4f} eV"]
     if "temperature" in rows:
-        parts.append(f"{rows['temperature'][-1]:.0f} K")
+        parts.append(f"{rows['temperature']:.0f} K")
     return ", ".join(parts)
 
 
 def _succeeded(processes: Processes) -> bool:
     """Tell from its log whether i-PI has ended well: its exit status is 0 in any case."""
-    text = processes.log("i-pi").read_text(encoding="utf-8", errors="replace")
+    text = _log_text(processes)
     return "I-PI reports a problem" not in text and "Traceback" not in text
+
+
+def _log_text(processes: Processes) -> str:
+    return processes.log("i-pi").read_text(encoding="utf-8", errors="replace")
 
 
 def _explain(processes: Processes, names: Sequence[str]) -> None:
