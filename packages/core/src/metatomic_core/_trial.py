@@ -59,10 +59,10 @@ def check_runs(model: "AtomisticModel", archive: bytes, stacklevel: int) -> None
     structures = _structures(capabilities, lists, inputs)
     try:
         compiled = _torchscript.load(io.BytesIO(archive))
-    except RuntimeError as error:
+    except RuntimeError as cause:
         raise RuntimeError(
-            f"expected a compiled model that torch can load again, got an error: {_one_line(error)}"
-        ) from error
+            f"expected a compiled model that torch can load again, got an error: {_one_line(cause)}"
+        ) from cause
     failures: Dict[str, Exception] = {}
     accidents: Dict[str, Exception] = {}
     for name, structure in structures.items():
