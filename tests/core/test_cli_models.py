@@ -98,7 +98,7 @@ def test_export_keeps_existing_files_without_force(tmp_path):
     assert "which exists; choose another or add --force" in fail("export", "lj", "-o", path)
     assert path.read_text() == "mine"
     succeed("export", "lj", "-o", path, "--force")
-    assert "No such" in fail("export", "lj", "-o", tmp_path / "other.pt", "--forec", status=2)
+    assert "no such" in fail("export", "lj", "-o", tmp_path / "other.pt", "--forec", status=2)
 
 
 @pytest.fixture
