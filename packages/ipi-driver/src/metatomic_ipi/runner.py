@@ -341,12 +341,14 @@ def _watch(prepared: Prepared, processes: Processes, names: Sequence[str]) -> bo
         rich.progress.BarColumn(),
         "{task.completed:.0f}/{task.total:.0f}",
     )
+    screen = console(stderr=True)
     with rich.progress.Progress(
         *fields,
         rich.progress.TimeRemainingColumn(),
         "{task.fields[state]}",
-        console=console(stderr=True),
+        console=screen,
         transient=True,
+        disable=not screen.is_terminal,
     ) as progress:
         task = progress.add_task(prepared.settings.case, total=prepared.settings.steps, state="starting")
         while processes.status("i-pi") is None:
@@ -359,7 +361,7 @@ def _watch(prepared: Prepared, processes: Processes, names: Sequence[str]) -> bo
             if row:
                 progress.update(task, completed=row["step"], state=_state(row))
                 tenth = int(10 * row["step"] / prepared.settings.steps)
-                if not progress.console.is_terminal and tenth > told:
+                if not screen.is_terminal and tenth > told:
                     told = tenth
                     say(f"step {row['step']:.0f} of {prepared.settings.steps}, {_state(row)}")
     return processes.status("i-pi") == 0 and _succeeded(processes)
