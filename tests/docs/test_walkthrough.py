@@ -41,7 +41,6 @@ SKIPPED_LINES = [
     (None, "python3 -m venv ", "makes the environment in which this runs"),
     (None, ".venv/bin/pip install ", "the same as pip install"),
     (None, "export PIP_EXTRA_INDEX_URL=", "for pip alone"),
-    (None, "ase gui ", "needs a display"),
     ("docs/engines/ipi.rst", "i-pi input.xml &", "a run of one's own, without an end; tests/ipi_driver make such runs"),
     ("docs/engines/ipi.rst", "metatomic-ipi model.pt template.xyz --", "client of that run"),
     ("docs/engines/lammps.rst", "metatomic-lammps build --lammps ~/", "LAMMPS and libtorch of another machine"),
