@@ -166,7 +166,11 @@ def main():
     parser.add_argument("--beads", type=int, nargs="*", default=list(BEADS))
     parser.add_argument("--evaluations", type=int, default=600, help="structures to evaluate in each run")
     parser.add_argument("--repeats", type=int, default=3, help="runs, of which the fastest counts")
+    parser.add_argument("--smallest", action="store_true", help="one case, few steps: whether it runs, not how fast")
     arguments = parser.parse_args()
+    if arguments.smallest:
+        arguments.models, arguments.atoms, arguments.beads = ["lj"], [min(ATOMS)], [2]
+        arguments.evaluations, arguments.repeats = 40, 1
     bundled = find_spec("metatomic") is not None
     columns = ("model", "atoms", "beads", "single/ms", "batch/ms", "ASE PES/ms", "bundled/ms", "outside model/ms")
     print("{:8}{:>6}{:>6}{:>11}{:>11}{:>11}{:>11}{:>25}".format(*columns))
