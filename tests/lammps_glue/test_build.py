@@ -14,7 +14,7 @@ from lammps_tools import LAMMPS_FOLDER, environment
 
 from metatomic_core.potentials import lennard_jones
 from metatomic_lammps import build_plugin, discovery, plugin_path
-from metatomic_lammps._toolchain import find_target
+from metatomic_lammps._toolchain import find_compiler, find_target
 from metatomic_lammps.build import SOURCES, cache_folder, is_built
 
 INPUT = """units metal
@@ -303,3 +303,23 @@ def test_sources_obey_the_rules_of_lammps():
             assert "torch/" not in text, path.name
     assert len((SOURCES / "CMakeLists.txt").read_text().splitlines()) < 60
     assert not os.path.exists(SOURCES / "build")
+
+
+@pytest.mark.parametrize("name", ["pair_metatomic", "pair_metatomic_compute", "metatomic_nodes", "metatomic_loader"])
+def test_sources_compile_for_a_serial_lammps(name, tmp_path):
+    """All sources that see LAMMPS, with the names that its own stubs of MPI have and no others."""
+    shutil.copy(Path(__file__).with_name("mpi_stubs.h"), tmp_path / "mpi.h")
+    target = find_target()
+    command = [
+        "g++",
+        "-std=c++17",
+        "-fsyntax-only",
+        target.sizes,
+        f"-DMETATOMIC_LAMMPS_VERSION={target.lammps_version}",
+    ]
+    command.append(f"-DMETATOMIC_LAMMPS_VERSION={target.lammps_version}")
+    texts = ["STYLE_FILE", "TORCH_LIBRARIES", "TORCH_VERSION", "PACKAGE_VERSION", "LAMMPS_VERSION_TEXT"]
+    command += [f'-DMETATOMIC_{text}="text"' for text in texts]
+    command += ["-iquote", str(target.lammps), "-isystem", str(tmp_path), str(SOURCES / f"{name}.cpp")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

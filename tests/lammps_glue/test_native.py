@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import succeed
-from lammps_tools import ATOM_COLUMNS, DIAMOND, FCC, FORMAT, POTENTIALS, PRESSURES, boxes, close
+from lammps_tools import ATOM_COLUMNS, DIAMOND, FCC, FORMAT, POTENTIALS, PRESSURES, boxes, close, crystal
 
 from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_weber
 
@@ -139,3 +139,17 @@ def test_argon_example_conserves_energy(lammps, tmp_path):
     assert len(energies) == 11
     # eV, of 500 atoms; 0.27 with a potential that jumps at the cutoff
     assert np.ptp(energies) < 1e-3
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_stress_of_atoms_of_a_perfect_crystal_in_single_precision(ranks, lammps, model_folder, tmp_path):
+    """Forces cancel there and their rounding does not, which once was taken for a model that uses positions itself."""
+    case = CASES["lj/cut"]
+    model = model_folder / f"argon-float32-{ranks}.pt"
+    lennard_jones("Ar", SIGMA, EPSILON, CUTOFF, dtype="float32").save(model)
+    crystal(FCC, 5.3, (3, 3, 3), 1, shake=0.0).write(tmp_path / "data.lammps", case.masses)
+    texts = {"native": case.native, "ours": f"pair_style metatomic {model}\npair_coeff * * Ar"}
+    run = lammps("".join(one_style(case, case.boxes["orthogonal"], pair, name) for name, pair in texts.items()), ranks)
+    native, ours = run.dump("start.native")[:, 8:], run.dump("start.ours")[:, 8:]
+    assert np.abs(native).max() > 1.0
+    close(ours, native, 1e-4)
