@@ -82,6 +82,8 @@ def write_input(directory, forcefield, **settings):
 
 def _main(argv, cwd, log):
     """Run in a process of its own."""
+    # whoever runs the tests may be deaf to it, as after `nohup`
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.setsid()
     os.chdir(cwd)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

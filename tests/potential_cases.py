@@ -45,6 +45,16 @@ def structures(species, spacing):
 NAMES = ("triclinic", "slab", "wire", "molecule", "small cell", "one atom", "isolated atom")
 
 
+def perfect_crystal(lattice, number, constant, repeats):
+    """Give a crystal of one element, "fcc" or "diamond", of conventional cells."""
+    sites = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    if lattice == "diamond":
+        sites = np.concatenate([sites, sites + 0.25])
+    cells = np.stack(np.meshgrid(*map(np.arange, repeats), indexing="ij"), -1).reshape(-1, 1, 3)
+    positions = constant * (cells + sites).reshape(-1, 3)
+    return Structure(np.full(len(positions), number), positions, constant * np.diag(repeats), np.ones(3, dtype=bool))
+
+
 def empty():
     return Structure(np.zeros(0, dtype=int), np.zeros((0, 3)), np.zeros((3, 3)), NONE)
 

@@ -550,7 +550,7 @@ def test_defect_file_is_opened_and_checked_once(saved, monkeypatch):
 
 def test_defect_code_that_is_no_text_names_the_file(saved, tmp_path):
     def damage(name, content):
-        return content.replace(b"def forward", b"def f\xff\xferward") if name.endswith("model.py") else content
+        return content.replace(b"def forward", b"def f\xff\xferward") if name.endswith(".py") else content
 
     with pytest.raises(ValueError, match=r"expected a model file that torch can load, got .*code.pt'"):
         load_atomistic_model(rewritten(saved, tmp_path / "code.pt", damage))

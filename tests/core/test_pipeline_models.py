@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from ase.build import bulk
 from models import Direct, FieldAndVolume, NoLists, SquaredGradient, TwoLists, structures, wrap
+from potential_cases import perfect_crystal
 
 from metatomic_core import ModelOutput, load_atomistic_model
 from metatomic_core.engine import Engine, Structure
@@ -228,19 +228,18 @@ def test_atomic_virials_are_refused_without_pair_vectors(module, loaded):
 
 
 CRYSTALS = {
-    "lennard_jones": lambda: (lennard_jones(dtype="float32"), bulk("Ar", cubic=True)),
-    "stillinger_weber": lambda: (stillinger_weber(dtype="float32"), bulk("Si", cubic=True)),
-    "embedded_atom": lambda: (embedded_atom(dtype="float32"), bulk("Cu", cubic=True)),
+    "lennard_jones": lambda: (lennard_jones(dtype="float32"), ("fcc", 18, 5.26)),
+    "stillinger_weber": lambda: (stillinger_weber(dtype="float32"), ("diamond", 14, 5.43)),
+    "embedded_atom": lambda: (embedded_atom(dtype="float32"), ("fcc", 29, 3.61)),
 }
 
 
 @pytest.mark.parametrize("strain", [0.97, 1.0, 1.03])
 @pytest.mark.parametrize("potential", CRYSTALS)
 def test_atomic_virials_of_perfect_crystals_in_float32(potential, strain):
-    model, atoms = CRYSTALS[potential]()
-    atoms *= 3
-    atoms.positions += 7.0
-    crystal = Structure(atoms.numbers, strain * atoms.positions, strain * atoms.cell[:], atoms.pbc)
+    model, (lattice, number, constant) = CRYSTALS[potential]()
+    crystal = perfect_crystal(lattice, number, strain * constant, (3, 3, 3))
+    crystal = dataclasses.replace(crystal, positions=crystal.positions + 7.0 * strain)
     result = make_engine(model).evaluate([crystal], ["atomic_virials", "virial"])
     scale = np.abs(result.atomic_virials).sum()
     assert_close(result.atomic_virials.sum(0), result.virial[0], 1e-5 * scale)
@@ -249,8 +248,7 @@ def test_atomic_virials_of_perfect_crystals_in_float32(potential, strain):
 @pytest.mark.parametrize("module", ["NoLists", "FieldAndVolume"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_atomic_virials_are_refused_for_eager_models_that_use_positions(module, dtype):
-    atoms = bulk("Si", cubic=True) * 2
-    crystal = Structure(atoms.numbers, atoms.positions, atoms.cell[:], atoms.pbc)
+    crystal = perfect_crystal("diamond", 14, 5.43, (2, 2, 2))
     with pytest.raises(ValueError, match="only through neighbor vectors"):
         make_engine(wrap(MODULES[module](), dtype=dtype)).evaluate([crystal], ["atomic_virials"])
 

@@ -1,23 +1,24 @@
 """One engine, or several of one model, used by several Python threads at the same time."""
 
 import copy
+import dataclasses
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
-import ase.build
 import numpy as np
 import pytest
+from potential_cases import perfect_crystal
 
-from metatomic_core.engine import Engine, Structure
+from metatomic_core.engine import Engine
 from metatomic_core.potentials import lennard_jones
 
 
 def crystals(number):
     """Give crystals of different sizes, with displaced atoms: a mixed-up neighbor list can not go unnoticed."""
     for seed in range(number):
-        atoms = ase.build.bulk("Ar", cubic=True) * (2, 2, 1 + seed % 3)
-        atoms.rattle(0.1, seed=seed)
-        yield Structure(atoms.numbers, atoms.positions, atoms.cell[:], atoms.pbc)
+        crystal = perfect_crystal("fcc", 18, 5.26, (2, 2, 1 + seed % 3))
+        shifts = np.random.default_rng(seed).normal(scale=0.1, size=crystal.positions.shape)
+        yield dataclasses.replace(crystal, positions=crystal.positions + shifts)
 
 
 def engine(model):

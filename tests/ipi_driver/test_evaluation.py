@@ -176,7 +176,9 @@ def test_no_virial_is_nan(models):
 
 def test_inputs_from_the_template_and_options(tmp_path):
     energy = {"energy": evaluator_output()}
-    path = exported(ChargedOscillators(4), tmp_path / "charged.pt", energy)
+    # four atoms, where `save` tries one and two
+    with pytest.warns(UserWarning, match="expected a model that runs on all structures"):
+        path = exported(ChargedOscillators(4), tmp_path / "charged.pt", energy)
     atoms = oscillators(4)
     atoms.set_masses([1.0, 2.0, 3.0, 4.0])
     atoms.info.update(charge=2.0, spin=3)
@@ -224,7 +226,8 @@ def test_ipi_xyz_as_template_is_periodic(models, tmp_path):
         ({"variants": {"energy": "third"}}, "expected a variant of 'energy', got 'third'"),
         ({"non_conservative": "both"}, "got 'both'"),
         ({"template": ase.Atoms("He8")}, "expected atomic types that the model knows, .* got 2 for atom 0"),
-        ({"template": ase.Atoms("H8", cell=np.eye(3)[[1, 0, 2]], pbc=True)}, "expected a cell with a along x and b in"),
+        ({"template": ase.Atoms("H8", cell=np.eye(3)[[1, 2, 0]], pbc=True)}, "expected a cell with a along x and b in"),
+        ({"template": ase.Atoms("H8", cell=np.eye(3)[[1, 0, 2]], pbc=True)}, "expected a right-handed cell"),
         ({"template": "no such file"}, "expected a file with a structure, got 'no such file', which does not exist"),
     ],
 )  # fmt: skip

@@ -310,13 +310,7 @@ def test_sources_compile_for_a_serial_lammps(name, tmp_path):
     """All sources that see LAMMPS, with the names that its own stubs of MPI have and no others."""
     shutil.copy(Path(__file__).with_name("mpi_stubs.h"), tmp_path / "mpi.h")
     target = find_target()
-    command = [
-        "g++",
-        "-std=c++17",
-        "-fsyntax-only",
-        target.sizes,
-        f"-DMETATOMIC_LAMMPS_VERSION={target.lammps_version}",
-    ]
+    command = [find_compiler(), "-std=c++17", "-fsyntax-only", f"-D{target.sizes}"]
     command.append(f"-DMETATOMIC_LAMMPS_VERSION={target.lammps_version}")
     texts = ["STYLE_FILE", "TORCH_LIBRARIES", "TORCH_VERSION", "PACKAGE_VERSION", "LAMMPS_VERSION_TEXT"]
     command += [f'-DMETATOMIC_{text}="text"' for text in texts]
