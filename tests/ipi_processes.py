@@ -82,15 +82,14 @@ def write_input(directory, forcefield, **settings):
 
 def _main(argv, cwd, log):
     """Run in a process of its own."""
-    # whoever runs the tests may be deaf to it, as after `nohup`
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.setsid()
     os.chdir(cwd)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     sys.argv = argv
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # whoever runs the tests may be deaf to one of them, as after `nohup`
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     if argv[0] == "metatomic-ipi":
         from metatomic_ipi.cli import main
