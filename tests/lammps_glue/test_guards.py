@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import zipfile
 
@@ -423,13 +424,15 @@ def test_another_lammps_is_refused(plugin, lammps, tmp_path, models):
     """As if the plugin were built for a LAMMPS of another date."""
     import struct
 
-    code = plugin.read_bytes()
+    style = "metatomic_pair_style.so"
+    code = (plugin.parent / style).read_bytes()
     version = struct.pack("<i", 20250722)
     assert code.count(version) >= 1
-    other = tmp_path / "other" / "metatomicplugin.so"
-    other.parent.mkdir()
-    other.write_bytes(code.replace(version, struct.pack("<i", 20240829)))
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(plugin, other)
+    (other / style).write_bytes(code.replace(version, struct.pack("<i", 20240829)))
     text = f"units metal\nregion b block 0 1 0 1 0 1\ncreate_box 1 b\npair_style metatomic {models}/good.pt\n"
-    run = lammps(text, ok=False, LAMMPS_PLUGIN_PATH=str(other.parent))
+    run = lammps(text, ok=False, LAMMPS_PLUGIN_PATH=str(other))
     # the texts of numbers are compiled in elsewhere
     assert "for which pair style metatomic was built, got 20250722; run `metatomic-lammps build`" in run.error

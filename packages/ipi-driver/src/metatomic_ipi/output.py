@@ -97,7 +97,8 @@ def draw_frequencies(values: np.ndarray, picture: Path, title: str) -> None:
     figure = _figure(7, 2.6)
     axis = figure.subplots()
     axis.vlines(values, 0, 1, linewidth=1)
-    axis.set(xlabel="frequency / cm$^{-1}$ (imaginary below zero)", yticks=[], ylim=(0, 1.1), title=title)
+    axis.set(xlabel="frequency / cm$^{-1}$ (imaginary below zero)", yticks=[], ylim=(0, 1.1))
+    axis.set_title(title, fontsize="medium", wrap=True)
     top = axis.secondary_xaxis("top", functions=(_thz, _inverse_cm))
     top.set_xlabel("frequency / THz")
     figure.savefig(picture, dpi=150)
@@ -147,7 +148,7 @@ def draw(
         axis.ticklabel_format(useOffset=False)
     if len(all_rows) > 1:
         axes[0].legend(fontsize="small", ncols=len(all_rows))
-    axes[0].set_title(title)
+    axes[0].set_title(title, fontsize="medium", wrap=True)
     axes[-1].set_xlabel("time / ps" if moving else "step")
     figure.savefig(picture, dpi=150)
     return picture

@@ -85,7 +85,9 @@ def write_continuation(directory: Path, steps: Optional[int]) -> Dict[str, Any]:
     }
     if settings["case"] == "remd":
         # "[ 0_, 300 ]": the name of a replica, and its temperature
-        settings["temperatures"] = [float((one.text or "").strip(" []").split(",")[1]) for one in given.iter("instance")]
+        settings["temperatures"] = [
+            float((one.text or "").strip(" []").split(",")[1]) for one in given.iter("instance")
+        ]
     if socket is not None:
         settings["address"] = (socket.findtext("address") or "").strip()
         settings["port"] = int(socket.findtext("port", "31415"))
