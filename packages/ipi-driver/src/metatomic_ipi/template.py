@@ -30,6 +30,8 @@ _IPI_LENGTHS = {
 }
 # angstrom that an atom may be away from its place in the template before its order is doubted
 _FAR = 1.0
+# angstrom: farther away, places of others are met by chance by atoms of a liquid, for a client that joins later
+_NEAR = 0.5
 # atoms up to which the order is checked: it takes a moment for each atom that is far
 _LARGEST_COMPARED = 20000
 _ORIENTATION_TOLERANCE = 1e-6
@@ -219,7 +221,7 @@ def check_order(template: Template, cell: np.ndarray, positions: np.ndarray) -> 
     for atom in suspects:
         distances, _ = _moved(positions[atom] - template.positions, cell, inverse)
         nearest = int(distances.argmin())
-        if template.types[nearest] != template.types[atom] and distances[nearest] < 0.1 * moved[atom]:
+        if template.types[nearest] != template.types[atom] and distances[nearest] < min(_NEAR, 0.1 * moved[atom]):
             wrong.append((atom, nearest))
     if 2 * len(wrong) >= len(suspects):
         atom, nearest = wrong[0]
