@@ -45,6 +45,9 @@ REFERENCE_CALCULATOR = "metatomic-ase==0.1.4"
 # folders of tests that need more than the packages: they have sessions of their own, and tests/gpu is run by hand
 ELSEWHERE = {"tests/docs", "tests/gpu", "tests/reference"}
 
+# the pages themselves, once built, are looked at by the session `docs`
+PAGES_AND_SCRIPTS = ["tests/docs", "--ignore", "tests/docs/test_built.py"]
+
 # tests of single packages that run once more where all packages are installed
 TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py"]
 
@@ -140,7 +143,7 @@ def walkthrough(session: nox.Session) -> None:
     install(session, "metatomic-torch")
     session.run("metatomic-lammps", "build")  # once, before two processes want it
     # pages and scripts are independent: each goes to the process that is free
-    session.run("pytest", "-n", "2", "--dist", "load", "tests/docs", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("pytest", "-n", "2", "--dist", "load", *PAGES_AND_SCRIPTS, *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session(default=False)

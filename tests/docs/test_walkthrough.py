@@ -68,6 +68,7 @@ GRANTED = {
 # long runs, and what is run instead
 SHORTER = {
     "--steps 10000": "--steps 20",
+    "--steps 20000": "--steps 40",
     "--steps 500": "--steps 10",
     "\nrun 1000\n": "\nrun 10\n",
 }
