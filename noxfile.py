@@ -143,7 +143,9 @@ def walkthrough(session: nox.Session) -> None:
     install(session, "metatomic-torch")
     session.run("metatomic-lammps", "build")  # once, before two processes want it
     # pages and scripts are independent: each goes to the process that is free
-    session.run("pytest", "-n", "2", "--dist", "load", *PAGES_AND_SCRIPTS, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run(
+        "pytest", "-n", "2", "--dist", "load", *PAGES_AND_SCRIPTS, *session.posargs, env={"OMP_NUM_THREADS": "1"}
+    )
 
 
 @nox.session(default=False)
