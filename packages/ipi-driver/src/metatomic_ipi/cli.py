@@ -13,8 +13,9 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import click
 from click.core import ParameterSource
 
+from metatomic_core.cli.quantity import Quantity
+
 from .options import model_options
-from .quantities import Quantity
 
 _CLIENT = "client"
 _CASES = ("nve", "nvt", "npt", "pimd", "pimd-npt", "remd", "geop", "phonons")
@@ -160,22 +161,28 @@ def client(
 def _input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     rows = [
         click.option("--case", type=click.Choice(_CASES), default="nvt", show_default=True, help="Kind of simulation."),
-        click.option("--temperature", type=Quantity("K", "300 K"), default="300", show_default=True, help="In K."),
+        click.option(
+            "--temperature", type=Quantity("K", "300 K", positive=False), default="300", show_default=True, help="In K."
+        ),
         click.option("--temperatures", help="Temperatures in K for remd, separated by commas."),
         click.option(
             "--pressure",
-            type=Quantity("GPa", "1 bar", needs_unit=True),
+            type=Quantity("GPa", "1 bar", needs_unit=True, positive=False),
             default="0",
             show_default=True,
             help="Pressure: '1 bar', '2.5 GPa'.",
         ),
         click.option(
-            "--timestep", type=Quantity("fs", "0.5 fs"), default="0.5", show_default=True, help="In fs or with unit."
+            "--timestep",
+            type=Quantity("fs", "0.5 fs", positive=False),
+            default="0.5",
+            show_default=True,
+            help="In fs or with unit.",
         ),
         click.option(
             "--thermostat-time",
             "tau",
-            type=Quantity("fs", "100 fs"),
+            type=Quantity("fs", "100 fs", positive=False),
             default="100",
             show_default=True,
             help="Time constant of the thermostat, in fs or with unit.",

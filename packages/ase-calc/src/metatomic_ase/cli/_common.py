@@ -3,8 +3,6 @@
 Nothing here imports ASE or torch at module level, so that ``--help`` is quick.
 """
 
-import math
-import re
 import signal
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, TypeVar
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
 # keyword of `MetatomicCalculator` where the name of the option is not already the same: see `calculator`
 _MODEL_OPTIONS = (
@@ -75,53 +71,6 @@ def calculator(model: str, options: Dict[str, Any], **more: Any) -> "MetatomicCa
             )
         variants[name] = variant
     return MetatomicCalculator(model, variants=variants, **options, **more)
-
-
-class Quantity(click.ParamType):
-    """A number with a unit, given in the unit of the option.
-
-    Parameters
-    ----------
-    unit
-        Unit of the value that the command gets, and of plain numbers.
-    example
-        Text for messages.
-    positive
-        Whether the number must be above zero.
-    needs_unit
-        Whether plain numbers other than zero are refused, where people use several units.
-    """
-
-    def __init__(self, unit: str, example: str, *, positive: bool = True, needs_unit: bool = False):
-        self.name = unit
-        self._example = example
-        self._positive = positive
-        self._needs_unit = needs_unit
-
-    def get_metavar(self, param: click.Parameter, ctx: Optional[click.Context] = None) -> str:
-        """Give what stands for the value in the help."""
-        return "VALUE UNIT" if self._needs_unit else "VALUE"
-
-    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> float:
-        """Give the number in the unit of the option."""
-        if isinstance(value, float):
-            return value
-        matched = _NUMBER.fullmatch(str(value))
-        if matched is None:
-            self.fail(f"expected a number with a unit, such as '{self._example}', got '{value}'", param, ctx)
-        number, unit = float(matched.group(1)), matched.group(2)
-        if unit:
-            from metatomic_core import unit_conversion_factor
-
-            try:
-                number *= unit_conversion_factor(unit, self.name)
-            except ValueError as error:
-                self.fail(f"expected a value such as '{self._example}', got '{value}': {error}", param, ctx)
-        elif self._needs_unit and number != 0:
-            self.fail(f"expected a number with its unit, such as '{self._example}', got '{value}'", param, ctx)
-        if not math.isfinite(number) or (self._positive and number <= 0):
-            self.fail(f"expected a positive number, such as '{self._example}', got '{value}'", param, ctx)
-        return number
 
 
 class StopOnSignal:

@@ -8,8 +8,9 @@ import click
 from click.core import ParameterSource
 
 from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
+from metatomic_core.cli.quantity import Quantity
 
-from ._common import Quantity, calculator, model_options, structure_options
+from ._common import calculator, model_options, structure_options
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator

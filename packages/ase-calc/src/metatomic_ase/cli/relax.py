@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 import click
 
 from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
+from metatomic_core.cli.quantity import Quantity
 
-from ._common import Quantity, StopOnSignal, calculator, model_options, structure_options
+from ._common import StopOnSignal, calculator, model_options, structure_options
 
 if TYPE_CHECKING:
     import ase

@@ -1,4 +1,7 @@
-"""Values with units on the command line, written as for ``metatomic md``: ``"0.5 fs"``, ``"1 bar"``."""
+"""Values with units on the command line, for all packages: ``"0.5 fs"``, ``"1 bar"``.
+
+Nothing here imports torch at module level, so that ``--help`` is quick.
+"""
 
 import math
 import re
@@ -18,13 +21,16 @@ class Quantity(click.ParamType):
         Unit of the value that the command gets, and of plain numbers.
     example
         Text for messages.
+    positive
+        Whether the number must be above zero.
     needs_unit
         Whether plain numbers other than zero are refused, where people use several units.
     """
 
-    def __init__(self, unit: str, example: str, *, needs_unit: bool = False):
+    def __init__(self, unit: str, example: str, *, positive: bool = True, needs_unit: bool = False):
         self.name = unit
         self._example = example
+        self._positive = positive
         self._needs_unit = needs_unit
 
     def get_metavar(self, param: click.Parameter, ctx: Optional[click.Context] = None) -> str:
@@ -48,6 +54,7 @@ class Quantity(click.ParamType):
                 self.fail(f"expected a value such as '{self._example}', got '{value}': {error}", param, ctx)
         elif self._needs_unit and number != 0:
             self.fail(f"expected a number with its unit, such as '{self._example}', got '{value}'", param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"expected a finite number, such as '{self._example}', got '{value}'", param, ctx)
+        if not math.isfinite(number) or (self._positive and number <= 0):
+            wanted = "positive" if self._positive else "finite"
+            self.fail(f"expected a {wanted} number, such as '{self._example}', got '{value}'", param, ctx)
         return number
