@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PREFIX = "metatomic_"
 _PACKAGES = ("metatomic-core", "metatomic-ase", "torch", "ase")
 # what says where results go, not what they are
-_NOT_RESULTS = ("prefix", "output", "force", "as_json", "debug", "plot")
+_NOT_RESULTS = ("prefix", "output", "force", "as_json", "debug")
 
 
 def provenance(
