@@ -6,33 +6,30 @@ others, and built, without a change here.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 import zipfile
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "together", "reference", "walkthrough", "docs", "build"]
 
 ROOT = Path(__file__).parent
 CONSTRAINTS = ROOT / "constraints.txt"
-PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
-SOURCES = ["packages", "tests", "docs", "noxfile.py"]
+# folder: what its pyproject.toml says
+PROJECTS = {path.parent.name: nox.project.load_toml(path) for path in sorted(ROOT.glob("packages/*/pyproject.toml"))}
+PACKAGES = list(PROJECTS)
+FOLDERS = {contents["project"]["name"]: folder for folder, contents in PROJECTS.items()}
+# as far as the packages go: what is listed was run, see the classifiers of the packages
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 
 TEST_TOOLS = ["pytest", "pytest-xdist", "hypothesis"]
-# what the tests of one package need beyond the package: a TorchScript extension to load, the
-# tools that compile the C++ example (the compiler itself comes from the machine), and the
-# library of the models that are converted
-EXTRA_TEST_TOOLS = {
-    "core": ["vesin-torch", "cmake", "ninja"],
-    "lammps-glue": ["metatomic-torch"],
-}
-# packages of this repository that the tests of another one compare it with
-EXTRA_TEST_PACKAGES = {"lammps-glue": ["ase-calc"], "ipi-driver": ["ase-calc"]}
 # commands before the tests: the plugin is compiled once, not by each of the processes of pytest
 BEFORE_TESTS = {"lammps-glue": ["metatomic-lammps", "build"]}
 # tests use one core each, so two run at a time; modules stay together, where their tests share models and runs
@@ -43,10 +40,25 @@ PYTEST_ARGUMENTS = ["-n", "2", "--dist", "loadscope"]
 REFERENCE_CALCULATOR = "metatomic-ase==0.1.4"
 
 # folders of tests that need more than the packages: they have sessions of their own, and tests/gpu is run by hand
-ELSEWHERE = {"tests/docs", "tests/gpu", "tests/reference"}
+ELSEWHERE = {"tests/benchmarks", "tests/docs", "tests/gpu", "tests/nequip", "tests/reference"}
 
 # the pages themselves, once built, are looked at by the session `docs`
 PAGES_AND_SCRIPTS = ["tests/docs", "--ignore", "tests/docs/test_built.py"]
+
+# some tests of each package, for other versions of what the packages need, and what they use of it
+QUICK_TESTS = {
+    "tests/core/test_engine.py": "the way of a structure through torch, metatensor-torch and NumPy",
+    "tests/core/test_io.py": "files that metatensor-torch writes and reads",
+    "tests/core/test_neighbor_lists.py": "vesin",
+    "tests/core/test_cli_group.py": "click and rich",
+    "tests/ase_calc/test_calculator.py": "ASE",
+    "tests/ipi_driver/test_commands.py::test_input_of_each_case_runs": "i-PI reads our inputs, our client serves it",
+    "tests/lammps_glue/test_units.py::test_argon_is_the_same_in_all_units": "LAMMPS runs the compiled plugin",
+}
+# in CI the only torch is the one of the constraints: others, a CUDA build of gigabytes each, are tried by hand
+NOT_AT_MINIMUM = {"torch"}
+# needed by ASE, whose own ranges say which ones go with the oldest NumPy
+FREE_AT_MINIMUM = {"scipy", "matplotlib"}
 
 # tests of single packages that run once more where all packages are installed
 TOGETHER = ["tests/ase_calc/test_calculator.py", "tests/core/test_model_defects.py"]
@@ -57,13 +69,31 @@ def install(session: nox.Session, *requirements: str) -> None:
     session.install("-c", str(CONSTRAINTS), *requirements)
 
 
+def share_torch(session: nox.Session) -> None:
+    """Install torch once for all environments of one Python, in ``.nox/.cache/``, and let this one see it.
+
+    It is most of what an environment takes, on disk and in time: a dozen of copies filled a disk.
+    What an environment installs itself goes before what is shared.
+    """
+    ask = "import sys, sysconfig; print(sysconfig.get_path('purelib'), '%d.%d' % sys.version_info[:2], sep='\\n')"
+    packages, python = session.run("python", "-c", ask, silent=True).split()
+    (version,) = re.findall(r"^torch==(\S+)", CONSTRAINTS.read_text("utf-8"), re.MULTILINE)
+    shared = (session.cache_dir / f"torch-{version}-python{python}").absolute()
+    if not shared.exists():
+        unfinished = shared.with_name(f"{shared.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        session.install("-c", str(CONSTRAINTS), "--target", str(unfinished), "torch")
+        unfinished.rename(shared)
+    Path(packages, "shared-torch.pth").write_text(f"{shared}\n", "utf-8")
+
+
 def install_packages(session: nox.Session, folders: list[str], *requirements: str) -> None:
     """Install packages of this repository and what they need.
 
     torch goes first, so that an index that lacks it shows at once. The packages go in one call:
     each then finds the others here rather than on an index.
     """
-    install(session, "torch")
+    share_torch(session)
     install(session, *(f"./packages/{folder}" for folder in folders), *requirements)
 
 
@@ -75,17 +105,30 @@ def run_pytest(session: nox.Session, *paths: str) -> None:
 def tests_of(folder: str) -> list[str]:
     """Give the tests of one package: its own folder and its part of the contract suite."""
     own = Path("tests", folder.replace("-", "_"))
-    contract = Path("tests", "contract", f"test_{folder.split('-')[0]}.py")
+    contract = Path("tests", "contract", f"test_{folder.partition('-')[0]}.py")
     return [str(path) for path in (own, contract) if (ROOT / path).exists()]
+
+
+def declared_minimums() -> dict[str, str]:
+    """Give the oldest version that the packages declare of each thing they need, as ``name: requirement``."""
+    dependencies = [text for contents in PROJECTS.values() for text in contents["project"]["dependencies"]]
+    found: dict[str, tuple[Version, str]] = {}
+    for needed in map(Requirement, dependencies):
+        if needed.name in {*FOLDERS, *NOT_AT_MINIMUM}:
+            continue
+        (version,) = (Version(part.version) for part in needed.specifier if part.operator == ">=")
+        extras = f"[{','.join(sorted(needed.extras))}]" if needed.extras else ""
+        row = (version, f"{needed.name}{extras}=={version}")
+        found[needed.name] = max(found.get(needed.name, row), row)
+    return {name: text for name, (_, text) in sorted(found.items())}
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and spelling."""
-    install(session, "ruff", "codespell")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("codespell", *SOURCES, *map(str, ROOT.glob("*.md")))
+    """Check style, formatting and spelling: the hooks of .pre-commit-config.yaml, on all files."""
+    install(session, "pre-commit", "ruff", "codespell", "clang-format")
+    arguments = session.posargs or ["--all-files", "--show-diff-on-failure"]
+    session.run("pre-commit", "run", *arguments, env={"SKIP": "types"})
 
 
 @nox.session
@@ -103,8 +146,10 @@ def tests(session: nox.Session, package: str) -> None:
     paths = tests_of(package)
     if not paths:
         session.error(f"expected tests of {package} in tests/{package.replace('-', '_')}, got none")
-    extra = EXTRA_TEST_TOOLS.get(package, [])
-    install_packages(session, sorted({"core", package, *EXTRA_TEST_PACKAGES.get(package, [])}), *TEST_TOOLS, *extra)
+    contents = PROJECTS[package]
+    extra = nox.project.dependency_groups(contents, "test") if "dependency-groups" in contents else ()
+    folders = {"core", package, *(FOLDERS[name] for name in extra if name in FOLDERS)}
+    install_packages(session, sorted(folders), *TEST_TOOLS, *(name for name in extra if name not in FOLDERS))
     if package in BEFORE_TESTS:
         session.run(*BEFORE_TESTS[package])
     run_pytest(session, *paths)
@@ -113,12 +158,36 @@ def tests(session: nox.Session, package: str) -> None:
 @nox.session
 def together(session: nox.Session) -> None:
     """Check that all packages live in one environment: the tests that the packages' own sessions do not run."""
-    install_packages(session, PACKAGES, *TEST_TOOLS)
+    install_packages(session, PACKAGES, *TEST_TOOLS, "grimp", "numpydoc")
     session.run("python", "-m", "pip", "check")
     own = {f"tests/{folder.replace('-', '_')}" for folder in PACKAGES}
     shared = sorted(path.parent.as_posix() for path in ROOT.glob("tests/*/test_*.py"))
     folders = {Path(path).relative_to(ROOT).as_posix() for path in shared} - own - ELSEWHERE
     run_pytest(session, *sorted(folders), *TOGETHER)
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """Run some tests with the oldest versions that the packages declare, torch excepted."""
+    oldest = declared_minimums()
+    lines = CONSTRAINTS.read_text("utf-8").splitlines()
+    free = set(oldest) | FREE_AT_MINIMUM
+    others = Path(session.create_tmp()) / "constraints.txt"
+    others.write_text("\n".join(line for line in lines if line.partition("==")[0] not in free), "utf-8")
+    share_torch(session)
+    session.install("-c", str(others), *oldest.values(), *TEST_TOOLS)
+    session.install("--no-deps", *(f"./packages/{folder}" for folder in PACKAGES))
+    session.run("python", "-m", "pip", "check")
+    session.run("metatomic-lammps", "build")
+    run_pytest(session, *QUICK_TESTS)
+
+
+@nox.session(python=PYTHONS, default=False)
+def pythons(session: nox.Session) -> None:
+    """Run some tests with one version of Python; where torch has no small build, it takes 5 GB each."""
+    install_packages(session, PACKAGES, *TEST_TOOLS)
+    session.run("metatomic-lammps", "build")
+    run_pytest(session, *QUICK_TESTS)
 
 
 @nox.session
@@ -137,8 +206,16 @@ def reference(session: nox.Session) -> None:
 
 
 @nox.session
+def nequip(session: nox.Session) -> None:
+    """Run what nequip compiles: it makes small networks, compiles them, and says what their results are."""
+    # its requirements stay out of the environments of all other sessions
+    install_packages(session, ["core", "ase-calc"], *TEST_TOOLS, "nequip")
+    session.run("pytest", "tests/nequip", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
 def walkthrough(session: nox.Session) -> None:
-    """Follow README and documentation line by line, and run benchmarks and examples at their smallest size."""
+    """Follow README and documentation line by line, and run the examples at their smallest size."""
     install_packages(session, PACKAGES, *TEST_TOOLS, "docutils", "markdown-it-py", "cmake", "ninja")
     install(session, "metatomic-torch")
     session.run("metatomic-lammps", "build")  # once, before two processes want it
@@ -146,6 +223,14 @@ def walkthrough(session: nox.Session) -> None:
     session.run(
         "pytest", "-n", "2", "--dist", "load", *PAGES_AND_SCRIPTS, *session.posargs, env={"OMP_NUM_THREADS": "1"}
     )
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Run each benchmark once, at its smallest size: whether it runs, not how fast."""
+    install_packages(session, PACKAGES, *TEST_TOOLS)
+    session.run("metatomic-lammps", "build")
+    session.run("pytest", "tests/benchmarks", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session(default=False)

@@ -1,7 +1,8 @@
 """Time of an i-PI step: our client, single and in batches, against i-PI's own driver with two of its PES.
 
-One calls our ASE calculator, the other is for files of metatomic-torch, to which the model is converted where that
-is installed.
+Our client runs with the scripted model, and with what ``metatomic compile`` makes of it. Of the PES of i-PI's driver,
+one calls our ASE calculator, with the scripted model, and the other is for files of metatomic-torch, to which the model
+is converted where that is installed.
 
 Real i-PI processes, argon (Lennard-Jones, or a small network), constant energy; median over steps of the wall-clock
 time of a step, the smallest of some runs, and what the client spends outside of the model for each request of one
@@ -27,9 +28,8 @@ from ase.build import bulk
 from metatensor.torch import Labels, TensorMap
 
 from metatomic_core import AtomisticModel, ModelMetadata, ModelOutput, NeighborListOptions, System
-from metatomic_core.foreign.exported import convert
+from metatomic_core.authors import energy_output, pairs, sum_at_atoms
 from metatomic_core.potentials import lennard_jones
-from metatomic_core.potentials._common import energy_map, joined_pairs
 from metatomic_ipi.input_xml import xyz_text
 
 ATOMS = {64: (4, 2, 2), 108: (3, 3, 3), 256: (4, 4, 4), 500: (5, 5, 5)}
@@ -69,6 +69,8 @@ softexit.hard_exit = True
 simulation.run()
 softexit.trigger(status="success", message="")
 """
+COMPILE = [sys.executable, "-m", "metatomic_core", "compile"]
+CONVERT = [sys.executable, "-m", "metatomic_core", "convert", "--to", "metatomic-torch"]
 ASE_PES = """
 from ipi.pes._ase import ASEDriver
 from metatomic_ase import MetatomicCalculator
@@ -76,7 +78,7 @@ __DRIVER_NAME__, __DRIVER_CLASS__ = "bench", "Bench"
 class Bench(ASEDriver):
     def check_parameters(self):
         super().check_parameters()
-        self.ase_calculator = MetatomicCalculator("../argon.pt")
+        self.ase_calculator = MetatomicCalculator("../argon.pt", kernel="script")
 """
 
 
@@ -85,7 +87,7 @@ class Network(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.list = NeighborListOptions(6.0, True, True)
+        self.list = NeighborListOptions(6.0, full_list=True, strict=True)
         self.register_buffer("centers", torch.linspace(2.5, 6.0, 32, dtype=torch.float64))
         sizes = [32, 128, 128, 1]
         layers = [torch.nn.Linear(a, b, dtype=torch.float64) for a, b in itertools.pairwise(sizes)]
@@ -94,15 +96,14 @@ class Network(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        vectors, first, _ = joined_pairs(systems, self.list)
+        first, _, vectors = pairs(systems, self.list)
         r = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
         radial = torch.exp(-4.0 * (r - self.centers) ** 2) * (1.0 - r / 6.0) ** 2
-        n_atoms = sum([len(system) for system in systems])
-        features = torch.zeros(n_atoms, 32, dtype=r.dtype, device=r.device).index_add(0, first, radial)
+        features = sum_at_atoms(systems, radial, first)
         hidden = torch.nn.functional.silu(self.second(torch.nn.functional.silu(self.first(features))))
         # small, so that the atoms stay where they are
         energies = 1e-3 * self.last(hidden).squeeze(1)
-        return {"energy": energy_map([(energies, [])], systems, outputs["energy"], selected_atoms)}
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [self.list]
@@ -110,7 +111,9 @@ class Network(torch.nn.Module):
 
 def network():
     torch.manual_seed(0)
-    return AtomisticModel(Network().eval(), ModelMetadata("small network"), lennard_jones().capabilities())
+    capabilities = lennard_jones().capabilities()
+    capabilities.outputs = {"energy": ModelOutput(unit="eV", sample_kind="system")}
+    return AtomisticModel(Network().eval(), ModelMetadata("small network"), capabilities)
 
 
 MODELS = {"lj": lennard_jones, "network": network}
@@ -123,8 +126,8 @@ STOCK = {
 }
 
 
-def seconds_per_step(folder, atoms, beads, steps, batch, stock):
-    """Run once, with our client or a stock one; give the median of a step, and the log of the client."""
+def seconds_per_step(folder, atoms, beads, steps, batch, stock, kernel="script"):
+    """Run once, with our client and a kernel, or a stock one; give the median of a step, and the log of the client."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "init.xyz").write_text(xyz_text(atoms))
@@ -134,6 +137,7 @@ def seconds_per_step(folder, atoms, beads, steps, batch, stock):
     prefix = f"{folder}/"
     server = subprocess.Popen([sys.executable, "-c", TIMED, prefix], cwd=folder, stdout=subprocess.DEVNULL)
     client = [sys.executable, "-m", "metatomic_ipi", "../argon.pt", "template.xyz", "--unix", "bench", "-S", prefix]
+    client += ["--kernel", kernel]
     if stock:
         while not (folder / "bench").exists():
             if server.poll() is not None:
@@ -151,6 +155,14 @@ def seconds_per_step(folder, atoms, beads, steps, batch, stock):
 def fastest(repeats, *arguments):
     """Run some times; give what the fastest run gives."""
     return min((seconds_per_step(*arguments) for _ in range(repeats)), key=lambda found: found[0])
+
+
+def compiled(model):
+    """Compile a model, unless that was done before; tell whether it is there."""
+    done = subprocess.run([*COMPILE, str(model)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        print(f"without compiled kernels: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+    return done.returncode == 0
 
 
 def outside_model(log):
@@ -172,25 +184,34 @@ def main():
         arguments.models, arguments.atoms, arguments.beads = ["lj"], [min(ATOMS)], [2]
         arguments.evaluations, arguments.repeats = 40, 1
     bundled = find_spec("metatomic") is not None
-    columns = ("model", "atoms", "beads", "single/ms", "batch/ms", "ASE PES/ms", "bundled/ms", "outside model/ms")
-    print("{:8}{:>6}{:>6}{:>11}{:>11}{:>11}{:>11}{:>25}".format(*columns))
+    columns = ("single/ms", "compiled/ms", "batch/ms", "compiled/ms", "ASE PES/ms", "bundled/ms")
+    print(f"{'model':8}{'atoms':>6}{'beads':>6}{''.join(f'{name:>13}' for name in columns)}{'outside model/ms':>25}")
     with tempfile.TemporaryDirectory(prefix="mtt-") as name:
         folder, model = Path(name) / "run", Path(name) / "argon.pt"
         for kind in arguments.models:
-            MODELS[kind]().save(str(model))
+            MODELS[kind]().save(str(model), exported=True)
+            with_compiled = compiled(model)
             if bundled:
                 (Path(name) / "reference.pt").unlink(missing_ok=True)
-                convert(model, Path(name) / "reference.pt")
+                subprocess.run([*CONVERT, model, Path(name) / "reference.pt"], check=True, stdout=subprocess.DEVNULL)
             for n, beads in itertools.product(arguments.atoms, arguments.beads):
                 atoms = bulk("Ar", "fcc", a=5.3, cubic=True) * ATOMS[n]
                 atoms.rattle(0.05, seed=1)
                 run = (arguments.repeats, folder, atoms, beads, max(20, arguments.evaluations // beads))
-                single, log = fastest(*run, 1, None)
-                batch = single if beads == 1 else fastest(*run, beads, None)[0]
-                with_ase, _ = fastest(*run, 1, "ase")
-                with_bundled = fastest(*run, 1, "metatomic")[0] if bundled else math.nan
-                times = "".join(f"{1e3 * seconds:11.2f}" for seconds in (single, batch, with_ase, with_bundled))
-                print(f"{kind:8}{n:6}{beads:6}{times}{outside_model(log):>25}", flush=True)
+                times, log = [], ""
+                for batch, kernel in itertools.product(sorted({1, beads}), ("script", "compiled")):
+                    if kernel == "compiled" and not with_compiled:
+                        times.append(math.nan)
+                        continue
+                    seconds, log_of_run = fastest(*run, batch, None, kernel)
+                    times.append(seconds)
+                    log = log_of_run if batch == 1 else log
+                if beads == 1:
+                    times *= 2
+                times.append(fastest(*run, 1, "ase")[0])
+                times.append(fastest(*run, 1, "metatomic")[0] if bundled else math.nan)
+                shown = "".join(f"{1e3 * seconds:13.2f}" for seconds in times)
+                print(f"{kind:8}{n:6}{beads:6}{shown}{outside_model(log):>25}", flush=True)
 
 
 if __name__ == "__main__":

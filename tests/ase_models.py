@@ -10,6 +10,7 @@ import torch
 from metatensor.torch import Labels, TensorMap
 
 from metatomic_core import AtomisticModel, ModelOutput, System
+from metatomic_core.authors import all_types, energy_output, per_atom_output, per_system_output
 from metatomic_core.potentials import lennard_jones
 
 
@@ -32,19 +33,17 @@ class Electrostatics(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        charges = torch.cat([system.types.to(system.positions.dtype) / 10 for system in systems]).unsqueeze(1)
+        charges = all_types(systems).to(systems[0].dtype) / 10
         results: Dict[str, TensorMap] = {}
         for name, output in outputs.items():
             if name == "charge":
-                labels = models.atom_samples(systems).values.flip(0)
-                results[name] = models.as_map(charges.flip(0), Labels(["system", "atom"], labels), [], "charge")
+                charge = per_atom_output(name, systems, charges, ModelOutput(sample_kind="atom"), None)
+                results[name] = models.reversed_samples(charge)
             elif name == "dipole":
                 dipoles = [s.types.to(s.positions.dtype) / 10 @ s.positions for s in systems]
-                xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
-                values = torch.stack(dipoles).unsqueeze(-1)
-                results[name] = models.as_map(values, models.system_samples(systems), [xyz], "dipole")
+                results[name] = per_system_output(name, systems, torch.stack(dipoles))
             else:
-                results[name] = models.per_atom_map(charges**2, systems, output.sample_kind, selected_atoms, "energy")
+                results[name] = energy_output(systems, charges**2, output, selected_atoms)
         return results
 
 
@@ -56,12 +55,12 @@ class FromAtoms(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         energies: List[torch.Tensor] = []
         for system in systems:
-            total = torch.zeros(1, 1, dtype=system.positions.dtype)
+            total = torch.zeros(1, dtype=system.positions.dtype)
             for i, name in enumerate(self.requested_inputs()):
                 values = system.get_data(name).block_by_id(0).values
                 total = total + values.sum() / (i + 2)
             energies.append(total)
-        return {"energy": models.as_map(torch.cat(energies), models.system_samples(systems), [], "energy")}
+        return {"energy": per_system_output("energy", systems, torch.cat(energies))}
 
     def requested_inputs(self) -> Dict[str, ModelOutput]:
         atom, system = "atom", "system"

@@ -9,8 +9,8 @@ from typing import Iterator, Optional
 
 from click.testing import CliRunner, Result
 
-from metatomic_core import engine
 from metatomic_core.cli import metatomic
+from metatomic_core.engine import engine
 
 
 def invoke(*arguments: object) -> Result:

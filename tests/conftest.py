@@ -1,10 +1,18 @@
 """What holds for every test: fixed seeds, one thread, and silence."""
 
 import importlib.util
+import os
 import random
+import tempfile
 
 import numpy as np
 import pytest
+
+# a second for each model: those who need exported programs ask for them
+os.environ["METATOMIC_EXPORTED"] = "0"
+# what the user has compiled is not in the tests
+_CACHE = tempfile.TemporaryDirectory(prefix="metatomic-tests-")
+os.environ["METATOMIC_CACHE"] = _CACHE.name
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 

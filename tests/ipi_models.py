@@ -5,9 +5,9 @@ from typing import Dict, List, Optional
 import numpy as np
 import torch
 from metatensor.torch import Labels, TensorMap
-from models import as_map, atom_samples, per_atom_map, system_samples
 
 from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, System
+from metatomic_core.authors import energy_output, per_atom_output, per_system_output
 
 # eV/angstrom^2: hydrogen then oscillates at about 1100 K
 SPRING = 1.0
@@ -38,14 +38,23 @@ class Oscillators(torch.nn.Module):
         self.calls = 0
 
     def displacements(self, systems: List[System]) -> torch.Tensor:
-        return torch.cat([system.positions - self.sites.to(system.positions.dtype) for system in systems])
+        moved: List[torch.Tensor] = []
+        for system in systems:
+            positions = system.positions
+            # one that fails takes no other number of atoms, and so has no trace, in which its calls would not count
+            if self.limit >= 0 and positions.size(0) != self.sites.size(0):
+                raise ValueError(f"expected {self.sites.size(0)} oscillators, got {positions.size(0)}")
+            # by number, not `positions - sites`, of which a trace takes the number of atoms for a constant
+            sites = self.sites.index_select(0, torch.arange(positions.size(0), device=positions.device))
+            moved.append(positions - sites.to(positions.dtype))
+        return torch.cat(moved)
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
         self.calls += 1
         moved = self.displacements(systems)
-        energies = 0.5 * 1.0 * moved.square().sum(1, keepdim=True)
+        energies = 0.5 * 1.0 * moved.square().sum(1)
         if self.limit >= 0 and self.calls > self.limit:
             if self.failure == "raise":
                 raise ValueError("expected a calm sea, got a storm")
@@ -55,40 +64,36 @@ class Oscillators(torch.nn.Module):
             x = torch.ones(300, 300)
             for _ in range(int(self.pause * 1000)):
                 x = x @ x * 0.001
-        xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
-        charges = 0.5 + 0.1 * moved[:, :1]
+        charges = 0.5 + 0.1 * moved[:, 0]
         results: Dict[str, TensorMap] = {}
         for name, output in outputs.items():
             if name == "energy":
-                results[name] = per_atom_map(energies, systems, output.sample_kind, None, "energy")
+                results[name] = energy_output(systems, energies, output, selected_atoms)
             elif name == "energy/half":
-                results[name] = per_atom_map(0.5 * energies, systems, output.sample_kind, None, "energy")
+                results[name] = energy_output(systems, 0.5 * energies, output, selected_atoms)
             elif name == "energy_ensemble":
-                values = energies * self.members.to(energies.dtype)
+                values = energies.unsqueeze(1) * self.members.to(energies.dtype)
                 if self.failure == "nan members":
                     values = values * float("nan")
-                results[name] = per_atom_map(values, systems, output.sample_kind, None, "energy")
+                results[name] = energy_output(systems, values, output, selected_atoms)
             elif name == "energy_uncertainty":
-                results[name] = per_atom_map(0.1 * energies, systems, output.sample_kind, None, "energy")
+                results[name] = energy_output(systems, 0.1 * energies, output, selected_atoms)
             elif name == "charge":
-                results[name] = per_atom_map(charges, systems, output.sample_kind, None, "charge")
+                results[name] = per_atom_output(name, systems, charges, output, selected_atoms)
             elif name == "dipole":
-                n = len(systems)
-                dipoles = (charges * moved).reshape(n, -1, 3).sum(1).unsqueeze(-1)
+                dipoles = (charges.unsqueeze(1) * moved).reshape(len(systems), -1, 3).sum(1)
                 if self.failure == "nan dipole":
                     dipoles = dipoles * float("nan")
-                results[name] = as_map(dipoles, system_samples(systems), [xyz], "dipole")
+                results[name] = per_system_output(name, systems, dipoles)
             elif name == "tests::spread":
                 values = moved.square().reshape(len(systems), -1, 3).mean(1)
-                results[name] = as_map(values, system_samples(systems), [], "axis")
+                results[name] = per_system_output(name, systems, values, None, "axis")
             elif name.startswith("non_conservative_force"):
                 scale = self.direct if name == "non_conservative_force" else 0.5 * self.direct
-                forces = -1.0 * scale * moved.unsqueeze(-1)
-                results[name] = as_map(forces, atom_samples(systems), [xyz], "non_conservative_force")
+                results[name] = per_atom_output(name, systems, -1.0 * scale * moved, output, selected_atoms)
             elif name == "non_conservative_stress":
-                components = [Labels(["xyz_" + i], torch.tensor([[0], [1], [2]])) for i in ["1", "2"]]
-                stress = 0.01 * torch.eye(3, dtype=moved.dtype).repeat(len(systems), 1, 1).unsqueeze(-1)
-                results[name] = as_map(stress, system_samples(systems), components, "non_conservative_stress")
+                stress = 0.01 * torch.eye(3, dtype=moved.dtype).repeat(len(systems), 1, 1)
+                results[name] = per_system_output(name, systems, stress)
         return results
 
 
@@ -102,15 +107,14 @@ class ChargedOscillators(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        energies = 0.5 * self.inner.displacements(systems).square().sum(1, keepdim=True)
+        energies = 0.5 * self.inner.displacements(systems).square().sum(1)
         scales: List[torch.Tensor] = []
         for system in systems:
             charge = system.get_data("charge").block_by_id(0).values.reshape(1)
             spin = system.get_data("spin_multiplicity").block_by_id(0).values.reshape(1)
             mass = system.get_data("mass").block_by_id(0).values.reshape(-1)
             scales.append(charge * spin * mass)
-        values = energies * torch.cat(scales).unsqueeze(1)
-        return {"energy": per_atom_map(values, systems, outputs["energy"].sample_kind, None, "energy")}
+        return {"energy": energy_output(systems, energies * torch.cat(scales), outputs["energy"], selected_atoms)}
 
     def requested_inputs(self) -> Dict[str, ModelOutput]:
         return {

@@ -87,6 +87,8 @@ def _main(argv, cwd, log):
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    # what tests wait for is in the file at once, whatever PYTHONUNBUFFERED says
+    sys.stdout.reconfigure(line_buffering=True)
     sys.argv = argv
     # whoever runs the tests may be deaf to one of them, as after `nohup`
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

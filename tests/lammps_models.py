@@ -4,28 +4,29 @@ from typing import Dict, List, Optional
 
 import torch
 from metatensor.torch import Labels, TensorMap
-from models import as_map, atom_samples, is_selected, per_atom_map, system_samples
 
-from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
+from metatomic_core import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
+from metatomic_core.authors import all_types, energy_output, pairs, per_atom_output, per_system_output, sum_at_atoms
 
 CUTOFF = 4.5
 TYPES = [8, 14]
 DEPTH = 0.5
 
 
-def pairs_of(system: System, options: NeighborListOptions) -> List[torch.Tensor]:
+def pairs_of(systems: List[System], options: NeighborListOptions) -> List[torch.Tensor]:
     """Give distances, first and second atoms of both directions of each pair."""
-    block = system.get_neighbor_list(options)
-    samples = block.samples.values.to(torch.int64)
-    first, second = samples[:, 0].contiguous(), samples[:, 1].contiguous()
-    r = block.values.squeeze(-1).square().sum(1).sqrt()
+    first, second, vectors = pairs(systems, options)
+    r = vectors.square().sum(1).sqrt()
     if options.full_list:
         return [r, first, second]
     return [torch.cat([r, r]), torch.cat([first, second]), torch.cat([second, first])]
-
-
-def gather(values: torch.Tensor, first: torch.Tensor, n_atoms: int) -> torch.Tensor:
-    return torch.zeros(n_atoms, dtype=values.dtype, device=values.device).index_add(0, first, values)
 
 
 class Layers(torch.nn.Module):
@@ -37,25 +38,22 @@ class Layers(torch.nn.Module):
         self.full_list = full_list
         self.cutoff = cutoff
 
-    def energies(self, system: System) -> torch.Tensor:
-        r, first, second = pairs_of(system, NeighborListOptions(self.cutoff, self.full_list, True))
+    def energies(self, systems: List[System]) -> torch.Tensor:
+        r, first, second = pairs_of(systems, NeighborListOptions(self.cutoff, self.full_list, True))
         weight = (1.0 - r / self.cutoff).clamp(min=0.0).pow(4)
-        state = system.types.to(r.dtype) / 10.0
+        state = all_types(systems).to(r.dtype) / 10.0
         total = torch.zeros_like(state)
         for layer in range(self.n_layers):
             message = weight * torch.cos((layer + 1.0) * r) * state.index_select(0, second)
-            state = torch.tanh(gather(message, first, len(system))) + 0.3 * state
+            state = torch.tanh(sum_at_atoms(systems, message, first)) + 0.3 * state
             total = total - 0.5 * state + 0.4 * state * state
-        return total + gather(2.0 * weight, first, len(system))
+        return total + sum_at_atoms(systems, 2.0 * weight, first)
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        energies = torch.cat([self.energies(system) for system in systems]).unsqueeze(1)
-        results: Dict[str, TensorMap] = {}
-        for name, output in outputs.items():
-            results[name] = per_atom_map(energies, systems, output.sample_kind, selected_atoms, "energy")
-        return results
+        energies = self.energies(systems)
+        return {name: energy_output(systems, energies, output, selected_atoms) for name, output in outputs.items()}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(self.cutoff, self.full_list, True)]
@@ -68,11 +66,11 @@ class Triangles(torch.nn.Module):
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
         n = len(systems[0])
-        r, first, second = pairs_of(systems[0], NeighborListOptions(4.0, True, True))
+        r, first, second = pairs_of(systems, NeighborListOptions(4.0, True, True))
         weight = (1.0 - r / 4.0).clamp(min=0.0).pow(3)
         matrix = torch.zeros(n * n, dtype=r.dtype).index_add(0, first * n + second, weight).reshape(n, n)
-        energies = (matrix * (matrix @ matrix)).sum(1).unsqueeze(1)
-        return {"energy": per_atom_map(energies, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+        energies = (matrix * (matrix @ matrix)).sum(1)
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(4.0, True, True)]
@@ -89,21 +87,18 @@ class NearMessages(torch.nn.Module):
         self.reach = reach
         self.only_type = only_type
         self.cutoff = CUTOFF
-        self.cutoff = CUTOFF
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        system = systems[0]
-        n = len(system)
-        r, first, second = pairs_of(system, NeighborListOptions(self.cutoff, True, True))
-        sends = (system.types == self.only_type).to(r.dtype)
+        r, first, second = pairs_of(systems, NeighborListOptions(self.cutoff, True, True))
+        sends = (all_types(systems) == self.only_type).to(r.dtype)
         weight = (1.0 - r / self.reach).clamp(min=0.0).pow(4) * sends.index_select(0, first)
         weight = weight * sends.index_select(0, second)
-        received = gather(weight, first, n)
-        again = gather(weight * received.index_select(0, second), first, n)
-        energies = (gather((1.0 - r / self.cutoff).pow(4), first, n) + again).unsqueeze(1)
-        return {"energy": per_atom_map(energies, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+        received = sum_at_atoms(systems, weight, first)
+        again = sum_at_atoms(systems, weight * received.index_select(0, second), first)
+        energies = sum_at_atoms(systems, (1.0 - r / self.cutoff).pow(4), first) + again
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(self.cutoff, True, True)]
@@ -119,54 +114,45 @@ class ManyOutputs(torch.nn.Module):
         self.cutoff = CUTOFF
         self.register_buffer("spread", torch.tensor([0.9, 1.0, 1.2], dtype=torch.float64))
 
-    def forces_and_virial(self, system: System) -> List[torch.Tensor]:
-        """Forces of E = sum of 2 (1 - r/c)^4 over directed pairs; -dE/dstrain."""
-        vectors = system.get_neighbor_list(NeighborListOptions(self.cutoff, True, True)).values.squeeze(-1)
-        samples = system.get_neighbor_list(NeighborListOptions(self.cutoff, True, True)).samples.values.to(torch.int64)
+    def forces_and_virial(self, systems: List[System]) -> List[torch.Tensor]:
+        """Forces of E = sum of 2 (1 - r/c)^4 over directed pairs; -dE/dstrain, of one system."""
+        first, second, vectors = pairs(systems, NeighborListOptions(self.cutoff, True, True))
         r = vectors.square().sum(1, keepdim=True).sqrt()
         push = 8.0 / self.cutoff * (1.0 - r / self.cutoff).pow(3) * vectors / r
-        forces = torch.zeros_like(system.positions).index_add(0, samples[:, 0].contiguous(), -push)
-        forces = forces.index_add(0, samples[:, 1].contiguous(), push)
+        forces = sum_at_atoms(systems, -push, first).index_add(0, second, push)
         return [self.factor * forces, self.factor * (vectors.T @ push)]
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
         results: Dict[str, TensorMap] = {}
-        system = systems[0]
-        r, first, _ = pairs_of(system, NeighborListOptions(self.cutoff, True, True))
-        density = gather((1.0 - r / self.cutoff).pow(4), first, len(system)).unsqueeze(1)
-        chosen = is_selected(systems, selected_atoms)
-        labels = Labels(["system", "atom"], atom_samples(systems).values[chosen])
-        xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
+        r, first, _ = pairs_of(systems, NeighborListOptions(self.cutoff, True, True))
+        density = sum_at_atoms(systems, (1.0 - r / self.cutoff).pow(4), first)
         for name, output in outputs.items():
-            kind = output.sample_kind
             if name == "energy":
-                results[name] = per_atom_map(2.0 * density, systems, kind, selected_atoms, "energy")
+                results[name] = energy_output(systems, 2.0 * density, output, selected_atoms)
             elif name == "energy/shifted":
-                results[name] = per_atom_map(2.0 * density + 1.0, systems, kind, selected_atoms, "energy")
-            elif name == "energy_uncertainty" and kind == "system":
+                results[name] = energy_output(systems, 2.0 * density + 1.0, output, selected_atoms)
+            elif name == "energy_uncertainty" and output.sample_kind == "system":
                 # uncertainties of atoms add up in squares
-                total = (0.1 * density).square().sum().sqrt().reshape(1, 1)
-                results[name] = as_map(total, system_samples(systems), [], "energy")
+                total = (0.1 * density).square().sum().sqrt().reshape(1)
+                results[name] = per_system_output(name, systems, total)
             elif name == "energy_uncertainty":
-                results[name] = per_atom_map(0.1 * density, systems, kind, selected_atoms, "energy")
+                results[name] = energy_output(systems, 0.1 * density, output, selected_atoms)
             elif name == "energy_ensemble":
-                values = 2.0 * density * self.spread.to(density.dtype)
-                results[name] = per_atom_map(values, systems, kind, selected_atoms, "energy")
+                values = 2.0 * density.unsqueeze(1) * self.spread.to(density.dtype)
+                results[name] = energy_output(systems, values, output, selected_atoms)
             elif name == "charge" or name == "charges":
-                results[name] = per_atom_map(density - 1.0, systems, kind, selected_atoms, "charge")
+                results[name] = per_atom_output(name, systems, density - 1.0, output, selected_atoms)
             elif name == "feature" or name == "features":
-                results[name] = per_atom_map(torch.cat([density, density**2], 1), systems, kind, selected_atoms, "f")
+                features = torch.stack([density, density**2], 1)
+                results[name] = per_atom_output(name, systems, features, output, selected_atoms, None, "f")
             elif name.startswith("non_conservative_force"):
-                forces = self.forces_and_virial(system)[0]
-                results[name] = as_map(forces[chosen].unsqueeze(-1), labels, [xyz], "non_conservative_force")
+                forces = self.forces_and_virial(systems)[0]
+                results[name] = per_atom_output(name, systems, forces, output, selected_atoms)
             elif name == "non_conservative_stress":
-                components = [Labels(["xyz_" + i], torch.tensor([[0], [1], [2]])) for i in ["1", "2"]]
-                stress = -self.forces_and_virial(system)[1] / torch.linalg.det(system.cell).abs()
-                results[name] = as_map(
-                    stress.reshape(1, 3, 3, 1), system_samples(systems), components, "non_conservative_stress"
-                )
+                stress = -self.forces_and_virial(systems)[1] / torch.linalg.det(systems[0].cell).abs()
+                results[name] = per_system_output(name, systems, stress.unsqueeze(0))
         return results
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
@@ -185,10 +171,9 @@ class Inputs(torch.nn.Module):
         velocity = system.get_data("velocities").block_by_id(0).values.reshape(-1, 3)
         momentum = system.get_data("momenta").block_by_id(0).values.reshape(-1, 3)
         own = mass + 2.0 * charge + 1000.0 * velocity.square().sum(1) + (velocity * momentum).sum(1)
-        r, first, second = pairs_of(system, NeighborListOptions(4.0, True, True))
-        seen = gather(own.index_select(0, second) * (1.0 - r / 4.0).pow(3), first, len(system))
-        energies = (own + seen).unsqueeze(1)
-        return {"energy": per_atom_map(energies, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+        r, first, second = pairs_of(systems, NeighborListOptions(4.0, True, True))
+        energies = own + sum_at_atoms(systems, own.index_select(0, second) * (1.0 - r / 4.0).pow(3), first)
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(4.0, True, True)]
@@ -208,11 +193,11 @@ class CountAtoms(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        system = systems[0]
-        r, first, _ = pairs_of(system, NeighborListOptions(4.0, True, True))
-        energies = gather(0.0 * r, first, len(system)) + float(len(system))
-        kind = outputs["energy"].sample_kind
-        return {"energy": per_atom_map(energies.unsqueeze(1), systems, kind, selected_atoms, "energy")}
+        r, first, _ = pairs_of(systems, NeighborListOptions(4.0, True, True))
+        energies = sum_at_atoms(systems, 0.0 * r, first)
+        # not `float(len(system))`, which a trace would take for a constant
+        energies = energies + torch.ones_like(energies).sum()
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(4.0, True, True)]
@@ -224,8 +209,8 @@ class Alone(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        energies = 1.25 + 0.0 * systems[0].positions.sum(1, keepdim=True)
-        return {"energy": per_atom_map(energies, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+        energies = 1.25 + 0.0 * systems[0].positions.sum(1)
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}
 
 
 class Failing(torch.nn.Module):
@@ -239,25 +224,20 @@ class Failing(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        system = systems[0]
-        r, first, _ = pairs_of(system, NeighborListOptions(4.0, True, True))
-        energies = gather((1.0 - r / 4.0).pow(4), first, len(system))
-        close = (r < self.distance) & (system.types.index_select(0, first) == 8)
+        r, first, _ = pairs_of(systems, NeighborListOptions(4.0, True, True))
+        energies = sum_at_atoms(systems, (1.0 - r / 4.0).pow(4), first)
+        close = (r < self.distance) & (all_types(systems).index_select(0, first) == 8)
         if bool(close.any()):
             if self.how == "raise":
                 raise ValueError("expected atoms further apart, got close ones")
             if self.how == "gradient":
                 # zero, with a derivative that is not finite
-                energies = energies + gather((r - r.detach()).abs().sqrt() * close.to(r.dtype), first, len(system))
+                energies = energies + sum_at_atoms(systems, (r - r.detach()).abs().sqrt() * close.to(r.dtype), first)
             if self.how == "nan":
                 factor = torch.ones_like(r)
                 factor[close] = float("nan")
-                energies = gather((1.0 - r / 4.0).pow(4) * factor, first, len(system))
-        return {
-            "energy": per_atom_map(
-                energies.unsqueeze(1), systems, outputs["energy"].sample_kind, selected_atoms, "energy"
-            )
-        }
+                energies = sum_at_atoms(systems, (1.0 - r / 4.0).pow(4) * factor, first)
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(4.0, True, True)]
@@ -286,5 +266,7 @@ def export(module: torch.nn.Module, path: object, outputs=None, reach: float = C
         supported_devices=units.get("devices", ["cpu"]),
         dtype=dtype,
     )
-    AtomisticModel(module.eval(), ModelMetadata(type(module).__name__), capabilities).save(str(path))
+    AtomisticModel(module.eval(), ModelMetadata(type(module).__name__), capabilities).save(
+        str(path), exported=units.get("exported")
+    )
     return path

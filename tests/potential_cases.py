@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from metatomic_core.engine import Engine, Structure
+from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_weber
 
 # rows are vectors, in units of the spacing of atoms; no two equal, no right angles
 TRICLINIC = np.array([[2.0, 0.1, -0.2], [0.3, 2.1, 0.1], [-0.1, 0.2, 1.9]])
@@ -109,7 +110,9 @@ def close_pair(model, distance, n_pairs):
     }
     pairs = torch.tensor([[0, 1, 0, 0, 0], [1, 0, 0, 0, 0]])[:n_pairs]
     request = {"energy": "energy", "forces": "energy"}
-    results, _ = model.evaluate([structure], [[pairs]], None, request, {}, {"length": "angstrom", "energy": "eV"})
+    results = model.evaluate(
+        [structure], [[pairs]], None, request, {}, {"engine": {"length": "angstrom", "energy": "eV"}}
+    )[0]
     return results["energy"].numpy(), results["forces"].numpy()
 
 
@@ -191,3 +194,31 @@ N  Ga Ga 2.17 2.0 1.8 22.5 1.3 -0.4 7.917 0.72 4.0 0.0 0.0
 N  N  Ga 1.5 0.0 0.0 32.0 0.0 -0.35 0.0 0.0 0.0 0.0 0.0
 N  Ga N  1.5 0.0 0.0 32.0 0.0 -0.35 0.0 0.0 0.0 0.0 0.0
 """
+
+
+# --- all potentials
+
+
+def make_lj_pair(folder, shift, **options):
+    sigma, epsilon = {"Ar": 3.4, "Kr": 3.65}, {"Ar": 0.0103, "Kr": 0.014, ("Kr", "Ar"): 0.013}
+    return lennard_jones(["Ar", "Kr"], sigma, epsilon, shift=shift, **options)
+
+
+def make_sw(folder, **options):
+    path = folder / "GaN.sw"
+    path.write_text(SW_ENTRIES)
+    return stillinger_weber(path, **options)
+
+
+# species, spacing of atoms, and how to make the model in a folder
+POTENTIALS = {
+    "lj": ([18], 3.6, lambda folder, **options: lennard_jones(**options)),
+    "lj-shifted": ([36, 18], 3.6, lambda folder, **options: make_lj_pair(folder, "energy", **options)),
+    "lj-smooth": ([36, 18], 3.6, lambda folder, **options: make_lj_pair(folder, "smooth", **options)),
+    "sw": ([14], 2.5, lambda folder, **options: stillinger_weber(**options)),
+    "sw-two": ([7, 31], 2.3, make_sw),
+    "sw-thirds": ([7, 31], 2.3, lambda folder, **options: make_sw(folder, energy_sharing="thirds", **options)),
+    "sutton-chen": ([29], 2.5, lambda folder, **options: embedded_atom(**options)),
+    "eam-alloy": ([28, 13], 2.5, lambda folder, **options: embedded_atom(alloy_file(folder), **options)),
+    "eam-fs": ([28, 13], 2.5, lambda folder, **options: embedded_atom(alloy_file(folder, True), **options)),
+}  # fmt: skip

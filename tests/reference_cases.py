@@ -1,14 +1,13 @@
 """Which models tests/reference compares on which structures."""
 
-import importlib
 from importlib.util import find_spec
 from pathlib import Path
 
 from lammps_models import Layers, export
 from potential_cases import NAMES, structures
 
-from metatomic_core.cli.convert import _TARGETS as TARGETS
 from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_weber
+from metatomic_core.writing import convert
 
 DATA = Path(__file__).parent / "data"
 # trained models of the reference, with the relative deviation that their floating point type allows
@@ -52,9 +51,3 @@ def files(folder):
         found[name] = folder / f"{name}-reference.pt"
         convert(path, found[name], "metatomic-torch")
     return found
-
-
-def convert(source, output, target="metatomic-core", **options):
-    """Do as `metatomic convert` does, without its line of output."""
-    module, function, _ = TARGETS[target]
-    return getattr(importlib.import_module(module), function)(Path(source), Path(output), **options)

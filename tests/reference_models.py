@@ -9,7 +9,8 @@ import metatomic.torch as reference
 import torch
 from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic.torch import ModelOutput, NeighborListOptions, System
-from models import as_map
+
+from metatomic_core.authors import one_block
 
 CUTOFF = 0.4  # nm
 METADATA = {
@@ -47,7 +48,6 @@ class Everything(torch.nn.Module):
         if selected_atoms is not None:
             chosen = selected_atoms.values[:, 1].to(torch.int64)
         atoms = Labels(["system", "atom"], torch.stack([torch.zeros_like(chosen), chosen], dim=1))
-        xyz = Labels(["xyz"], torch.arange(3).reshape(-1, 1))
         results: Dict[str, TensorMap] = {}
         for name, output in outputs.items():
             base = name.split("/")[0]
@@ -61,15 +61,15 @@ class Everything(torch.nn.Module):
             if base == "features":
                 results[name] = self.reduced(torch.stack([zero + field, energies], 1), chosen, atoms, output, "f")
             elif base == "non_conservative_forces":
-                results[name] = as_map(push[chosen].unsqueeze(-1), atoms, [xyz], "non_conservative_forces")
+                results[name] = one_block(push[chosen].unsqueeze(-1), atoms, ["xyz"], "non_conservative_forces")
             elif base == "non_conservative_stress":
                 stress = (vectors.T @ vectors).reshape(1, 3, 3, 1)
-                components = [Labels(["xyz_" + i], torch.arange(3).reshape(-1, 1)) for i in ["1", "2"]]
-                results[name] = as_map(stress, Labels(["system"], torch.tensor([[0]])), components, base)
+                samples = Labels(["system"], torch.tensor([[0]]))
+                results[name] = one_block(stress, samples, ["xyz_1", "xyz_2"], base)
             elif base == "tests::pairs":
-                samples = torch.cat([torch.zeros_like(pairs[:, :1]), block.samples.values], 1)
+                labels = torch.cat([torch.zeros_like(pairs[:, :1]), block.samples.values], 1)
                 names = ["system", "first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
-                results[name] = as_map(r.unsqueeze(1), Labels(names, samples.to(torch.int32)), [], "distance")
+                results[name] = one_block(r.unsqueeze(1), Labels(names, labels.to(torch.int32)), [], "distance")
             else:
                 results[name] = self.reduced(values, chosen, atoms, output, "energy")
                 if "strain" in output.explicit_gradients:
@@ -78,9 +78,9 @@ class Everything(torch.nn.Module):
 
     def reduced(self, values: torch.Tensor, chosen: torch.Tensor, atoms: Labels, output: ModelOutput, name: str):
         if output.sample_kind == "atom":
-            return as_map(values[chosen], atoms, [], name)
+            return one_block(values[chosen], atoms, [], name)
         samples = Labels(["system"], torch.tensor([[0]]))
-        return as_map(values[chosen].sum(0, keepdim=True), samples, [], name)
+        return one_block(values[chosen].sum(0, keepdim=True), samples, [], name)
 
     def with_strain_gradient(self, tensor: TensorMap, vectors: torch.Tensor) -> TensorMap:
         """Add a gradient of the right layout; any values do."""

@@ -89,10 +89,12 @@ static void run(const std::vector<std::string> &arguments) {
         lists.push_back(find_pairs(structures.get(0), elements[0].toDouble(), elements[1].toBool()));
     }
     c10::List<c10::List<torch::Tensor>> pairs({lists});
-    Strings request, outputs, units;
+    Strings request, outputs, engine;
     for (auto name : {"energy", "forces", "virial"}) request.insert(name, "energy");
-    units.insert("length", "angstrom");
-    units.insert("energy", "eV");
+    engine.insert("length", "angstrom");
+    engine.insert("energy", "eV");
+    c10::Dict<std::string, Strings> units;
+    units.insert("engine", engine);
     bool check_consistency = true;
     auto answer = model.run_method(
         "evaluate", structures, pairs, torch::jit::IValue(), request, outputs, units, check_consistency

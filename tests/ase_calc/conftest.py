@@ -2,7 +2,7 @@
 
 import pytest
 
-from metatomic_core import memory
+from metatomic_core.adapters import memory
 
 
 @pytest.fixture(autouse=True)

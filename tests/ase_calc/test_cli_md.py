@@ -406,7 +406,9 @@ def test_outputs_say_what_they_come_from(files, tmp_path, suffix, kept_memory):
     arguments = ["--steps", 20, "--seed", 7, "--trajectory-every", 10, "--trajectory", tmp_path / f"run{suffix}"]
     data = json.loads(succeed(*md(files, tmp_path / "run", *arguments, "--json")).stdout)
     assert kept_memory == [1]
-    assert data["origin"]["model"] == {"name": "Lennard-Jones Ar", "file": str(files / "argon.pt"), "sha256": digest}
+    source = {"name": "Lennard-Jones Ar", "file": str(files / "argon.pt"), "sha256": digest}
+    # nothing was compiled
+    assert data["origin"]["model"] == {**source, "kernel": "script"}
     assert data["origin"]["versions"]["ase"] == ase.__version__
     lines = (tmp_path / "run.log").read_text().splitlines()
     assert [line[0] for line in lines[:4]] == ["#"] * 4

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
 from ase_oracles import as_atoms, ase_eam, results_of
+from command_line import succeed
 from gromacs_cases import assert_same, inputs, pair_inputs, probe, rounded
 from potential_cases import alloy_file, structures
 
-from metatomic_core.gromacs.convert import convert
 from metatomic_core.potentials import embedded_atom, lennard_jones
 
 SIGMA, EPSILON, CUTOFF, ONSET = 3.4, 0.0103, 8.5, 6.0
@@ -22,8 +22,8 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gromacs")
     lennard_jones("Ar", SIGMA, EPSILON, CUTOFF, shift="smooth", onset=ONSET).save(str(folder / "lj.pt"))
     embedded_atom(alloy_file(folder)).save(str(folder / "eam.pt"))
-    convert(folder / "lj.pt", folder / "lj-pairs.pt", pairs=True)
-    convert(folder / "eam.pt", folder / "eam-search.pt")
+    succeed("convert", folder / "lj.pt", folder / "lj-pairs.pt", "--to", "gromacs", "--pairs")
+    succeed("convert", folder / "eam.pt", folder / "eam-search.pt", "--to", "gromacs")
     lj = LennardJones(sigma=SIGMA, epsilon=EPSILON, rc=CUTOFF, ro=ONSET, smooth=True)
     return {
         "lj": (str(folder / "lj-pairs.pt"), lj, [rounded(structures([18], 3.6)[name]) for name in NAMES]),

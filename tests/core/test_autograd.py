@@ -4,7 +4,12 @@ import pytest
 import torch
 from metatensor.torch import Labels, TensorBlock
 
-from metatomic_core import NeighborListOptions, System, register_autograd_neighbors, register_neighbors_autograd
+from metatomic_core import (
+    NeighborListOptions,
+    System,
+    register_autograd_neighbors,
+    register_neighbors_autograd,
+)
 
 NAMES = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
 PAIRS = torch.tensor([[0, 1, 0, 0, 0], [0, 0, 1, 0, -1], [2, 1, 0, 2, 0], [1, 2, -1, 0, 0]])

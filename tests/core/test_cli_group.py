@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from command_line import fail, invoke, process, succeed
 
+from metatomic_core.adapters.console import checked_output, house_style, one_line, print_json
 from metatomic_core.cli import _group
-from metatomic_core.cli._common import checked_output, house_style, one_line, print_json
 
 BUILT_IN = ("export", "inspect")
 

@@ -9,9 +9,9 @@ import torch
 from command_line import fail, succeed
 
 from metatomic_core import ModelOutput, load_atomistic_model
-from metatomic_core._elements import SYMBOLS, symbols
-from metatomic_core.cli import _common
+from metatomic_core.adapters import console
 from metatomic_core.cli import inspect as inspect_command
+from metatomic_core.foundation.elements import SYMBOLS, symbols
 from metatomic_core.potentials import lennard_jones
 
 
@@ -50,7 +50,7 @@ def test_export_gives_data(tmp_path, potential):
     capabilities = load_atomistic_model(path).capabilities()
     assert data["file"] == str(path)
     assert data["atomic_types"] == capabilities.atomic_types
-    assert data["atomic_symbols"] == symbols(capabilities.atomic_types)
+    assert data["type_names"] == symbols(capabilities.atomic_types)
     assert data["interaction_range"] == capabilities.interaction_range
     assert (data["length_unit"], data["dtype"]) == ("bohr", "float64")
 
@@ -121,11 +121,13 @@ def test_inspect_shows_everything_a_person_asks(model_file):
     assert rows["interaction range"].endswith(" 4.5 nm")
     assert rows["dtype"].endswith(" float64")
     assert rows["devices"].endswith(" cpu")
+    assert rows["local"].endswith(" no: an atom needs pairs between others")
+    assert rows["runs as"].endswith(" script")
     assert rows["format version"].split()[-1].isdigit()
     assert f"torch {torch.__version__}" in rows["written by"]
     outputs = [line.split() for line in text[text.index("Outputs") :].splitlines()]
-    assert ["energy", "-", "kcal/mol", "atom", "-", "the", "usual", "one"] in outputs
-    assert ["energy", "pbe", "eV", "structure", "-", "with", "PBE"] in outputs
+    assert ["energy", "-", "kcal/mol", "atom", "1", "-", "the", "usual", "one"] in outputs
+    assert ["energy", "pbe", "eV", "structure", "1", "-", "with", "PBE"] in outputs
     # once, though the file lists both spellings
     assert sum(line[:1] == ["feature"] for line in outputs) == 1
     assert "features" not in text
@@ -135,11 +137,13 @@ def test_inspect_shows_everything_a_person_asks(model_file):
 
 def test_inspect_as_json_is_the_header(model_file):
     data = json.loads(succeed("inspect", model_file, "--json").stdout)
-    assert data["capabilities"]["atomic_symbols"] == ["H", "C", "O", "Si"]
-    assert data["capabilities"]["interaction_range"] == 4.5
-    assert data["capabilities"]["outputs"]["energy"]["unit"] == "kcal/mol"
-    assert len(data["neighbor_lists"]) == 2
-    assert data["file"] == str(model_file)
+    assert data["queries"]["type_names"] == ["H", "C", "O", "Si"]
+    assert data["queries"]["interaction_range"] == 4.5
+    assert data["queries"]["outputs"]["energy"]["unit"] == "kcal/mol"
+    assert len(data["queries"]["neighbor_lists"]) == 2
+    assert data["queries"]["is_local"] is False
+    assert data["queries"]["outputs"]["energy"]["n_properties"] == 1
+    assert (data["file"], data["ways"], data["reader"]) == (str(model_file), ["script"], None)
 
 
 def test_inspect_shows_the_hash_of_the_file(model_file):
@@ -151,8 +155,8 @@ def test_inspect_shows_the_hash_of_the_file(model_file):
 def test_defect_inspect_cuts_no_names(monkeypatch, capsys):
     """At 80 columns, force and stress without energy looked the same, as did all outputs of one prefix."""
     names = ["non_conservative_force", "non_conservative_stress", "mtt::aux::non_conservative_forces_uncertainty"]
-    monkeypatch.setattr(_common, "_FILE_WIDTH", 80)
-    inspect_command._print_quantities("Outputs", {name: ModelOutput(description="long " * 20) for name in names})
+    monkeypatch.setattr(console, "_FILE_WIDTH", 80)
+    inspect_command._print_quantities("Outputs", {name: ModelOutput(description="long " * 20) for name in names}, {})
     text = capsys.readouterr().out
     assert "\u2026" not in text
     assert all(any(line.startswith(name) for line in text.splitlines()) for name in names[:2])
@@ -162,7 +166,7 @@ def test_defect_inspect_cuts_no_names(monkeypatch, capsys):
 def test_inspect_of_an_infinite_range_is_null(tmp_path):
     models.wrap(models.NoLists(), interaction_range=float("inf")).save(str(tmp_path / "model.pt"))
     data = json.loads(succeed("inspect", tmp_path / "model.pt", "--json").stdout)
-    assert data["capabilities"]["interaction_range"] is None
+    assert data["queries"]["interaction_range"] is None
     assert "inf angstrom" in succeed("inspect", tmp_path / "model.pt").stdout
 
 

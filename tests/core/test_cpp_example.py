@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from metatomic_core import load_atomistic_model
-from metatomic_core._shared_libraries import mapped_libraries
+from metatomic_core.files.shared_libraries import mapped_libraries
 from metatomic_core.neighbor_lists import NeighborLists
 
 SOURCE = Path(__file__).parents[2] / "examples" / "cpp"
@@ -88,7 +88,9 @@ def evaluated(path, structure):
     tensors = {name: torch.as_tensor(getattr(structure, name)) for name in ("types", "positions", "cell", "pbc")}
     lists = NeighborLists(model.script.pair_requests("angstrom"), 0.0)
     pairs = lists.compute(tensors["positions"], tensors["cell"], tensors["pbc"])[0]
-    results, _ = model.evaluate([tensors], [pairs], None, RESULTS, {}, {"length": "angstrom", "energy": "eV"})
+    results = model.evaluate([tensors], [pairs], None, RESULTS, {}, {"engine": {"length": "angstrom", "energy": "eV"}})[
+        0
+    ]
     return {name: values.numpy() for name, values in results.items()}
 
 

@@ -7,12 +7,11 @@ from typing import Dict, List, Optional
 import numpy as np
 import pytest
 import torch
-from metatensor.torch import Labels, TensorMap
+from metatensor.torch import Labels, TensorBlock, TensorMap
 from models import Direct, NoLists, TwoLists, WithInputs, per_atom_map, structures, through_file, wrap
 
 from metatomic_core import ModelEvaluationOptions, ModelOutput, System
 from metatomic_core.engine import RESULTS, Engine, Structure
-from metatomic_core.structures import structure_tensors
 
 STRUCTURES = structures()
 ENERGY = ModelOutput(unit="eV", sample_kind="atom")
@@ -309,7 +308,7 @@ def test_types_beyond_32_bits_are_refused(dtype, model):
 
 
 def test_neighbor_lists_of_long_ago_are_dropped(model, monkeypatch):
-    monkeypatch.setattr("metatomic_core._neighbor_slots._KEPT_CALLS", 10)
+    monkeypatch.setattr("metatomic_core.neighbor_lists._slots._KEPT_CALLS", 10)
     engine = engine_of(model)
     structure = STRUCTURES["triclinic"]
     expected = engine.evaluate([structure] * 20, ["forces"])
@@ -339,7 +338,11 @@ def test_results_and_outputs_have_units_of_their_own():
     of_atoms = got.outputs["energy"].ravel() / 1000
     np.testing.assert_allclose([of_atoms[:6].sum(), of_atoms[6:].sum()], plain.energy, rtol=1e-13)
     np.testing.assert_allclose(got.tensors["energy"].block().values.ravel() / 1000, of_atoms, rtol=1e-13)
-    np.testing.assert_allclose(got.outputs["non_conservative_forces"][..., 0] / 10, plain.forces, rtol=1e-13)
+    # the output is what the model predicts, while the results add up to zero in each structure
+    forces = got.outputs["non_conservative_forces"][..., 0] / 10
+    for rows in (got.atoms(0), got.atoms(1)):
+        np.testing.assert_allclose(forces[rows] - forces[rows].mean(axis=0), plain.forces[rows], atol=1e-13)
+        assert np.abs(plain.forces[rows].sum(axis=0)).max() < 1e-12 < np.abs(forces[rows].mean(axis=0)).max()
 
 
 def test_outputs_and_inputs_have_units_of_their_own():
@@ -374,11 +377,10 @@ def test_inputs_do_not_take_the_place_of_the_geometry(name):
     module.requested_inputs = lambda: {name: ModelOutput(unit="angstrom", sample_kind="atom")}
     with pytest.raises(ValueError, match=f"'{name}'"):
         wrap(module)
-    # and where a file of before requests one
+    # what is given under such a name is not even looked at
     structure = dataclasses.replace(STRUCTURES["molecule"], inputs={name: np.zeros((4, 3))})
-    if name != "position":
-        with pytest.raises(ValueError, match="expected inputs of the model other than the geometry, got"):
-            structure_tensors(structure, 0, [name], "cpu")
+    engine = engine_of(wrap(TwoLists()))
+    assert_same(engine.evaluate([structure]), engine.evaluate([STRUCTURES["molecule"]]), 0.0)
 
 
 def test_run_gives_labels_in_the_units_of_the_engine(model):
@@ -426,11 +428,87 @@ def test_ensemble_has_derivatives_of_each_member():
     engine = Engine(wrap(TwoLists(), outputs), length_unit="angstrom", energy_unit="eV")
     beads = [STRUCTURES["triclinic"], STRUCTURES["slab"]]
     mean = engine.evaluate(beads, ["energy", "forces", "virial"])
-    members = engine.ensemble(beads)
+    results = ["member_energies", "member_forces", "member_virials"]
+    members = engine.evaluate(beads, results)
     for member, factor in enumerate((0.9, 1.0, 1.1)):
-        np.testing.assert_allclose(members.energies[member], factor * mean.energy, rtol=1e-12)
-        np.testing.assert_allclose(members.forces[member], factor * mean.forces, atol=1e-13)
-        np.testing.assert_allclose(members.virials[member], factor * mean.virial, atol=1e-12)
+        np.testing.assert_allclose(members.member_energies[member], factor * mean.energy, rtol=1e-12)
+        np.testing.assert_allclose(members.member_forces[member], factor * mean.forces, atol=1e-13)
+        np.testing.assert_allclose(members.member_virials[member], factor * mean.virial, atol=1e-12)
+    # of one pass with the others, and in the units of the engine
+    other = Engine(wrap(TwoLists(), outputs), length_unit="nm", energy_unit="meV")
+    small = [dataclasses.replace(s, positions=s.positions / 10, cell=s.cell / 10) for s in beads]
+    found = other.evaluate(small, ["forces", *results])
+    np.testing.assert_allclose(found.forces, mean.forces * 1e4, atol=1e-9)
+    np.testing.assert_allclose(found.member_forces, members.member_forces * 1e4, atol=1e-9)
+    np.testing.assert_allclose(found.member_virials, members.member_virials * 1e3, atol=1e-9)
+
+
+@pytest.mark.parametrize("length_unit", ["angstrom", "nm"])
+def test_hessian_is_the_derivative_of_forces(length_unit):
+    """Oracle: central differences of forces."""
+    factor = 1.0 if length_unit == "angstrom" else 0.1
+    engine = Engine(through_file(wrap(TwoLists())), length_unit=length_unit, energy_unit="eV")
+    s = STRUCTURES["triclinic"]
+    s = dataclasses.replace(s, positions=s.positions * factor, cell=s.cell * factor)
+    found = engine.evaluate([s], ["energy", "forces", "hessian"])
+    n, step = len(s.types), 1e-4 * factor
+    expected = np.zeros((n, 3, n, 3))
+    for atom in range(n):
+        for k in range(3):
+            forces = []
+            for sign in (1.0, -1.0):
+                positions = s.positions.copy()
+                positions[atom, k] += sign * step
+                forces.append(engine.evaluate([dataclasses.replace(s, positions=positions)], ["forces"]).forces)
+            expected[:, :, atom, k] = -(forces[0] - forces[1]) / (2 * step)
+    np.testing.assert_allclose(found.hessian, expected, atol=1e-6 * np.abs(expected).max())
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(found.forces, engine.evaluate([s], ["forces"]).forces, atol=1e-12)
+    with pytest.raises(ValueError, match="expected one structure for 'hessian', got 2"):
+        engine.evaluate([s, s], ["hessian"])
+    with pytest.raises(ValueError, match=r"expected no `selected_atoms` for \['hessian'\], got some"):
+        engine.evaluate([s], ["hessian"], selected_atoms=np.array([[0, 0]]))
+
+
+def test_dipole_derivatives_are_charges():
+    """A dipole sum(q r) has the charges of the atoms on the diagonals, in e."""
+
+    class PointCharges(NoLists):
+        def forward(
+            self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+        ) -> Dict[str, TensorMap]:
+            device = systems[0].positions.device
+            rows: List[torch.Tensor] = []
+            for system in systems:
+                rows.append((system.types.unsqueeze(1) * system.positions).sum(0))
+            samples = Labels(["system"], torch.arange(len(rows), device=device).reshape(-1, 1))
+            xyz = Labels(["xyz"], torch.tensor([[0], [1], [2]], device=device))
+            one = torch.tensor([[0]], device=device)
+            block = TensorBlock(torch.stack(rows).unsqueeze(2), samples, [xyz], Labels(["dipole"], one))
+            return {"dipole": TensorMap(Labels(["_"], one), [block])}
+
+    model = through_file(wrap(PointCharges(), {"dipole": ModelOutput(unit="e*angstrom", sample_kind="system")}))
+    batch = [STRUCTURES["molecule"], STRUCTURES["triclinic"]]
+    for unit, factor in (("angstrom", 1.0), ("bohr", 1.8897261246257702)):
+        engine = Engine(model, length_unit=unit, energy_unit="eV")
+        scaled = [dataclasses.replace(s, positions=s.positions * factor, cell=s.cell * factor) for s in batch]
+        found = engine.evaluate(scaled, ["dipole_derivatives"]).dipole_derivatives
+        expected = np.concatenate([s.types for s in batch])[:, None, None] * np.eye(3)
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
+
+
+def test_stress_of_a_batch_with_a_molecule():
+    """The molecule has none, and does not take it from the others."""
+    engine = engine_of(through_file(wrap(TwoLists())))
+    batch = [STRUCTURES["molecule"], STRUCTURES["triclinic"]]
+    found = engine.evaluate(batch, ["stress", "virial", "atomic_stresses", "atomic_virials"])
+    volume = abs(np.linalg.det(batch[1].cell))
+    assert np.isnan(found.stress[0]).all()
+    np.testing.assert_allclose(found.stress[1], -found.virial[1] / volume, rtol=1e-13)
+    rows = found.atoms(1)
+    assert np.isnan(found.atomic_stresses[found.atoms(0)]).all()
+    np.testing.assert_allclose(found.atomic_stresses[rows], -found.atomic_virials[rows] / volume, rtol=1e-13)
+    np.testing.assert_allclose(found.atomic_stresses[rows].sum(axis=0), found.stress[1], atol=1e-12)
 
 
 def test_guard_of_finite_values_can_be_left_to_the_adapter():

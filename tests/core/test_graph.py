@@ -9,10 +9,10 @@ from metatensor.torch import Labels, TensorBlock, TensorMap
 from models import SquaredGradient, TwoLists, per_atom_map, structures, through_file, wrap
 
 from metatomic_core import ModelOutput, System
-from metatomic_core._pairs import pair_vectors
-from metatomic_core._torchscript import quiet
 from metatomic_core.engine import Engine
+from metatomic_core.foundation.torchscript import quiet
 from metatomic_core.neighbor_lists import NeighborLists
+from metatomic_core.pipeline.pairs import pair_vectors
 
 TRICLINIC = structures()["triclinic"]
 
@@ -25,7 +25,7 @@ class SquaredForces(torch.nn.Module):
         self.base = TwoLists()
 
     def forward(self, system: System) -> torch.Tensor:
-        energy = self.base.atomic_energies(system)
+        energy = self.base.atomic_energies([system])
         gradient = torch.autograd.grad([energy.sum()], [system.positions], create_graph=True, allow_unused=True)[0]
         return energy if gradient is None else energy + 0.3 * gradient.square().sum(1)
 
@@ -95,7 +95,7 @@ class SquaredCellGradient(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         energies: List[torch.Tensor] = []
         for system in systems:
-            energy = self.base.atomic_energies(system)
+            energy = self.base.atomic_energies([system])
             gradient = torch.autograd.grad([energy.sum()], [system.cell], create_graph=True)[0]
             assert gradient is not None
             energies.append(energy + 0.3 * gradient.square().sum() / len(system))
@@ -165,7 +165,15 @@ def test_vectors_made_in_inference_mode_are_taken():
     lists = NeighborLists(model.script.pair_requests("angstrom"), 0.0)
     with torch.inference_mode():
         pairs, vectors = lists.compute(structure["positions"], structure["cell"], structure["pbc"])
-    arguments = ([structure], [pairs], None, {"forces": "energy"}, {}, {"length": "angstrom", "energy": "eV"}, False)
-    given, _ = model.evaluate(*arguments, [vectors])
-    computed, _ = model.evaluate(*arguments)
+    arguments = (
+        [structure],
+        [pairs],
+        None,
+        {"forces": "energy"},
+        {},
+        {"engine": {"length": "angstrom", "energy": "eV"}},
+        False,
+    )
+    given = model.evaluate(*arguments, [vectors])[0]
+    computed = model.evaluate(*arguments)[0]
     torch.testing.assert_close(given["forces"], computed["forces"], rtol=1e-12, atol=1e-12)

@@ -12,10 +12,10 @@ import torch
 from command_line import fail, process, succeed
 
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput, load_atomistic_model
-from metatomic_core.extensions import Extension, Library
+from metatomic_core.files.extensions import Extension, Library
 from metatomic_core.gromacs.convert import convert
 from metatomic_core.gromacs.libraries import library_paths
-from metatomic_core.model import AtomisticModel
+from metatomic_core.model.atomistic_model import AtomisticModel
 from metatomic_core.potentials import lennard_jones
 
 ENERGY = ModelOutput(unit="eV", sample_kind="atom")
@@ -86,9 +86,12 @@ def test_variants_and_what_is_left_out(folder, tmp_path):
     source, path = folder / "variants.pt", tmp_path / "gmx.pt"
     error = fail("convert", source, path, "--to", "gromacs")
     assert "expected a variant for 'energy', which has no default, got none; choose from 'pbe' (pbe)" in error
-    assert "got 'blyp'" in fail("convert", source, path, "--to", "gromacs", "--variant", "blyp")
+    assert "got 'blyp'" in fail("convert", source, path, "--to", "gromacs", "--variant", "energy=blyp")
+    for wrong in ("blyp", "energy=", "dipole=a"):
+        error = fail("convert", source, path, "--to", "gromacs", "--variant", wrong, status=2)
+        assert f"expected a variant of the energy, such as energy=pbe, got '{wrong}'" in error
     assert not path.exists()
-    text = succeed("convert", source, path, "--to", "gromacs", "--variant", "doubled").stdout
+    text = succeed("convert", source, path, "--to", "gromacs", "--variant", "energy=doubled").stdout
     assert "; not available in GROMACS: energy/pbe, energy_uncertainty" in text
     # hydrogen is one of its elements
     assert "link-type" not in text

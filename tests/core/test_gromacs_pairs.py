@@ -9,8 +9,8 @@ from gromacs_cases import first_probe, inputs, pair_inputs, probe, second_probe
 from models import TRICLINIC, structures
 from pair_cases import all_pairs, as_set
 
-from metatomic_core import _torchscript
 from metatomic_core.engine import Structure
+from metatomic_core.foundation import torchscript as _torchscript
 from metatomic_core.gromacs.cell_list import complete_cell, half_list
 from metatomic_core.gromacs.pairs import both_ways, pairs_of_gromacs
 from metatomic_core.gromacs.probe import is_probe

@@ -7,10 +7,17 @@ import pytest
 import torch
 from lammps_models import CUTOFF, MANY, Inputs, Layers, ManyOutputs, NearMessages, Triangles
 from metatensor.torch import Labels, TensorMap
-from models import NoLists, TwoLists, per_atom_map, through_file, wrap
+from models import NoLists, per_atom_map, through_file, wrap
 
-from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
-from metatomic_core._locality import cluster_pairs, cluster_types, dense_cluster
+from metatomic_core import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
+from metatomic_core.model.locality import cluster_pairs, cluster_types, dense_cluster
 from metatomic_core.potentials import lennard_jones, stillinger_weber
 
 ENERGY = {"energy": ModelOutput(unit="eV", sample_kind="atom")}
@@ -41,7 +48,7 @@ class ChargesOfTwoLayers(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         results: Dict[str, TensorMap] = {}
         for name, output in outputs.items():
-            layers = self.energies.energies(systems[0]) if name == "energy" else self.charges.energies(systems[0])
+            layers = self.energies.energies(systems) if name == "energy" else self.charges.energies(systems)
             base = "energy" if name == "energy" else "charge"
             results[name] = per_atom_map(layers.unsqueeze(1), systems, output.sample_kind, selected_atoms, base)
         return results
@@ -82,8 +89,45 @@ class ChargesOfTwoLayers(torch.nn.Module):
 )
 def test_local_models_are_told_from_others(make, expected):
     each = make()
-    assert each.is_local("energy") is expected
-    assert through_file(each).script.is_local("energy") is expected
+    assert through_file(each).header.is_local is expected
+
+
+def test_all_energies_and_outputs_of_atoms_are_asked_whether_they_are_local():
+    """A variant of the energy that is a sum over structures counts, other outputs of structures do not."""
+
+    def answer(kind, name):
+        outputs = {**ENERGY, name: ModelOutput(unit="eV", sample_kind=kind, description="of two layers")}
+        return through_file(model(ChargesOfTwoLayers(), CUTOFF, outputs)).header.is_local
+
+    assert answer("system", "energy/two") is False
+    assert answer("atom", "test::two") is False
+    assert answer("system", "test::two") is True
+
+
+class OnlyPairs(Triangles):
+    """Refuses all but one or two atoms."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        for system in systems:
+            if len(system) > 2:
+                raise ValueError("expected two atoms at most, got more")
+        zeros = torch.zeros(len(systems[0]), 1, dtype=torch.float64)
+        results: Dict[str, TensorMap] = {}
+        for name, output in outputs.items():
+            results[name] = per_atom_map(zeros, systems, output.sample_kind, selected_atoms, "value")
+        return results
+
+
+def test_locality_that_is_not_found_out_is_unknown():
+    assert through_file(model(OnlyPairs(), 4.0)).header.is_local is None
+    outputs = {"test::one": ModelOutput(sample_kind="system")}
+    assert through_file(model(OnlyPairs(), 4.0, outputs)).header.is_local is None
+    for_gpus = model(Layers(1, True), CUTOFF)
+    for_gpus.capabilities().supported_devices = ["cuda"]
+    header = through_file(for_gpus).header
+    assert (header.is_local, header.n_properties) == (None, {"energy": None})
 
 
 def test_clusters_have_neighbors_of_all_types_and_no_close_ones():
@@ -111,27 +155,56 @@ def test_pairs_of_clusters_are_those_of_the_distances():
         assert {(a, b) for a, b, *_ in own.tolist()} == {p for p in full if p[0] == 0}
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "expected"), [("energy", "atom", 1), ("energy_ensemble", "system", 3), ("feature", "atom", 2)]
-)
-def test_values_of_an_output_are_counted(name, kind, expected):
-    many = model(ManyOutputs(), CUTOFF, MANY)
-    assert name in MANY
-    assert many.n_values(name, kind) == expected
-    assert through_file(many).script.n_values(name, kind) == expected
+def test_values_of_outputs_are_counted():
+    found = through_file(model(ManyOutputs(), CUTOFF, MANY)).header.n_properties
+    expected = {"energy": 1, "energy_ensemble": 3, "feature": 2, "features": 2, "non_conservative_force": 3}
+    assert {name: found[name] for name in expected} == expected
+    # the other spelling of each is there as well
+    assert found.keys() > MANY.keys()
 
 
-def test_types_have_names_and_masses():
+def test_values_are_counted_by_a_structure_that_the_model_takes():
+    """Nothing is known of an output that always fails; the others are counted one by one."""
+
+    class Fussy(torch.nn.Module):
+        def forward(
+            self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+        ) -> Dict[str, TensorMap]:
+            results: Dict[str, TensorMap] = {}
+            for name, output in outputs.items():
+                if name == "test::never" or len(systems[0]) > 1:
+                    raise ValueError("expected something else")
+                values = torch.zeros(len(systems[0]), 4, dtype=torch.float64)
+                results[name] = per_atom_map(values, systems, output.sample_kind, selected_atoms, "value")
+            return results
+
+    outputs = {name: ModelOutput(sample_kind="atom") for name in ("test::never", "test::one")}
+    header = through_file(model(Fussy(), CUTOFF, outputs)).header
+    assert header.n_properties == {"test::never": None, "test::one": 4}
+
+
+def test_header_answers_what_is_asked_of_types_and_lengths():
     each = model(Layers(1, True), CUTOFF, types=(14, 8, 200))
-    assert each.type_names() == ["Si", "O", "200"]
-    assert each.type_masses() == [28.085, 15.999, 0.0]  # IUPAC 2018
-
-
-def test_quantities_have_canonical_names():
-    each = wrap(TwoLists())
-    assert [each.quantity(name) for name in ("masses", "mass", "energy/pbe", "a::b")] == [
-        "mass",
-        "mass",
-        "energy",
-        "a::b",
+    each.capabilities().length_unit = "nm"
+    queries = through_file(each).header.to_dict()["queries"]
+    assert queries["type_names"] == ["Si", "O", "200"]
+    assert queries["masses"] == [28.085, 15.999, 0.0]  # IUPAC 2018
+    assert queries["length_unit_in_angstrom"] == pytest.approx(10.0)
+    assert queries["interaction_range"] == CUTOFF
+    assert [(found["cutoff"], found["full_list"], found["strict"]) for found in queries["neighbor_lists"]] == [
+        (CUTOFF, True, True)
     ]
+    each.capabilities().length_unit = ""
+    assert through_file(each).header.to_dict()["queries"]["length_unit_in_angstrom"] is None
+
+
+def test_header_answers_what_is_asked_of_devices_outputs_and_inputs():
+    queries = through_file(model(Inputs(), 4.0)).header.to_dict()["queries"]
+    assert queries["supported_devices"] == ["cpu"]
+    assert {name: each["sample_kind"] for name, each in queries["inputs"].items()} == dict.fromkeys(
+        ("masses", "charges", "velocities", "momenta"), "atom"
+    )
+    queries = through_file(model(ManyOutputs(), CUTOFF, MANY)).header.to_dict()["queries"]
+    kinds = {name: each["sample_kind"] for name, each in queries["outputs"].items()}
+    assert {name: kinds[name] for name in MANY} == {name: output.sample_kind for name, output in MANY.items()}
+    assert kinds["features"] == kinds["feature"]

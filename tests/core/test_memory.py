@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from metatomic_core import memory
+from metatomic_core.adapters import memory
 
 # blocks above 32 MiB, the largest that glibc keeps by itself; run as a file, so that it starts without torch
 _SCRIPT = """

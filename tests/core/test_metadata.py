@@ -1,5 +1,7 @@
 """`ModelMetadata`: validation, and a card that prints whatever its words are."""
 
+import json
+
 import pytest
 
 from metatomic_core import ModelMetadata
@@ -103,3 +105,10 @@ def test_card_keeps_lines_and_hyphens_of_the_description():
     text = str(ModelMetadata("x", description="first line\n\nsecond-line " + "word-with-hyphens " * 9))
     assert "first line\n\nsecond-line word-with-hyphens" in text
     assert not any(line.endswith("-") for line in text.splitlines())
+
+
+def test_metadata_is_read_as_metatrain_does():
+    content = json.loads(METADATA._get_method("__getstate__")())
+    assert content.pop("class") == "ModelMetadata"
+    assert ModelMetadata(**content) == METADATA
+    assert METADATA._get_method("__str__")() == CARD

@@ -1,6 +1,8 @@
 """One test for each defect that other implementations of this interface had; none of them may be here."""
 
+import gc
 import warnings
+import weakref
 from typing import Dict, List, Optional
 
 import numpy as np
@@ -24,6 +26,7 @@ from models import (
 from metatomic_core import (
     AtomisticModel,
     ModelEvaluationOptions,
+    ModelMetadata,
     ModelOutput,
     NeighborListOptions,
     System,
@@ -32,6 +35,7 @@ from metatomic_core import (
     register_autograd_neighbors,
 )
 from metatomic_core.engine import Engine
+from metatomic_core.potentials import lennard_jones
 
 ENERGY = ModelOutput(unit="eV", sample_kind="atom")
 STRUCTURES = structures()
@@ -296,8 +300,24 @@ def test_defect_wrapped_model_is_unwrapped(tmp_path):
     expected = model([system_of()], options(), True)["energy"].block().values
     for other in (again, from_file):
         assert torch.equal(other([system_of()], options(), True)["energy"].block().values, expected)
-    with pytest.raises(RuntimeError, match="expected a module that was made in this process"):
-        from_file.save(tmp_path / "again.pt")
-    through_file(model).save(tmp_path / "again.pt")
-    copy = load_atomistic_model(tmp_path / "again.pt")
-    assert torch.equal(copy([system_of()], options(), True)["energy"].block().values, expected)
+    loaded = through_file(model)
+    of_module = AtomisticModel(loaded.module, model.metadata(), model.capabilities())
+    for other in (from_file, of_module, loaded):
+        other.save(tmp_path / "again.pt")
+        copy = load_atomistic_model(tmp_path / "again.pt")
+        assert torch.equal(copy([system_of()], options(), True)["energy"].block().values, expected)
+
+
+def test_module_of_a_file_has_the_requests_of_the_file(tmp_path):
+    """They may not be in its code, and are in the header."""
+    lennard_jones().save(tmp_path / "argon.pt")
+    model = load_atomistic_model(tmp_path / "argon.pt")
+    again = AtomisticModel(model.module, ModelMetadata("another name"), lennard_jones().capabilities())
+    assert again.requested_neighbor_lists() == model.requested_neighbor_lists()
+    again.save(tmp_path / "again.pt")
+    assert load_atomistic_model(tmp_path / "again.pt").metadata().name == "another name"
+    # and none of them keeps the others alive
+    module = weakref.ref(model.module)
+    del model, again
+    gc.collect()
+    assert module() is None

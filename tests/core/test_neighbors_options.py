@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metatomic_core import NeighborListOptions
-from metatomic_core.neighbors import find_options
+from metatomic_core.data.neighbors import find_options
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,19 @@ from metatensor.torch import Labels
 
 from metatomic_core import ModelCapabilities, ModelEvaluationOptions, ModelOutput
 
+older = pytest.mark.filterwarnings("ignore:`(quantity|per_atom)` is deprecated, use:DeprecationWarning")
+
 # --- ModelOutput
 
 
+@older
 def test_output_defaults():
     output = ModelOutput()
     assert (output.quantity, output.unit, output.sample_kind, output.explicit_gradients) == ("", "", "system", [])
     assert (output.description, output.per_atom) == ("", False)
 
 
+@older
 @pytest.mark.parametrize(
     ("arguments", "kind"),
     [
@@ -36,11 +40,30 @@ def test_output_per_atom_both_ways(arguments, kind):
     assert output.sample_kind == ("system" if kind == "atom" else "atom")
 
 
+@pytest.mark.parametrize(
+    ("use", "name"),
+    [
+        (lambda: ModelOutput(quantity="energy"), "quantity"),
+        (lambda: setattr(ModelOutput(), "quantity", "energy"), "quantity"),
+        (lambda: ModelOutput(per_atom=False), "per_atom"),
+        (lambda: ModelOutput("", "eV", True), "per_atom"),
+        (lambda: ModelOutput().per_atom, "per_atom"),
+        (lambda: setattr(ModelOutput(), "per_atom", True), "per_atom"),
+    ],
+)
+def test_older_names_of_an_output_warn_where_they_are_used(use, name):
+    with pytest.warns(DeprecationWarning, match=f"`{name}` is deprecated, use") as caught:
+        use()
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@older
 def test_output_third_positional_argument():
     assert ModelOutput("energy", "eV", True).sample_kind == "atom"
     assert ModelOutput("energy", "eV", "atom_pair").sample_kind == "atom_pair"
 
 
+@older
 def test_output_per_atom_of_atom_pair_is_refused():
     with pytest.raises(ValueError, match="expected `per_atom` of values per system or atom, got 'atom_pair'; use `sam"):
         _ = ModelOutput(sample_kind="atom_pair").per_atom
@@ -83,6 +106,7 @@ def test_output_refuses(arguments, kind, message):
         ModelOutput(**arguments)
 
 
+@older
 @pytest.mark.parametrize(
     ("quantity", "unit", "dimension"),
     [("energy", "angstrom", "energy"), ("length", "eV", "length"), ("non_conservative_forces", "eV", "force")],
@@ -99,11 +123,13 @@ def test_defect_quantity_and_unit_that_disagree(quantity, unit, dimension):
         output.quantity = quantity
 
 
+@older
 def test_output_of_dimensionless_quantity_has_no_unit():
     with pytest.raises(ValueError, match="expected no unit for `unit` of 'feature', which has no dimension, got 'eV'"):
         ModelOutput("feature", "eV")
 
 
+@older
 def test_output_any_quantity_text_is_accepted():
     assert ModelOutput("whatever older models wrote", "eV").unit == "eV"
     assert ModelOutput("tests::field", "eV/angstrom").unit == "eV/angstrom"
@@ -126,6 +152,7 @@ def test_output_setters_refuse(name, value, kind):
     assert output == ModelOutput(unit="eV")
 
 
+@older
 def test_output_setters_take_new_values():
     output = ModelOutput()
     values = {"quantity": "energy", "unit": "eV", "sample_kind": "atom", "explicit_gradients": ["strain"]}
@@ -141,12 +168,14 @@ def test_output_does_not_share_its_list():
     assert output.explicit_gradients == ["positions"]
 
 
+@older
 def test_output_equality():
     assert ModelOutput("energy", "eV", True) == ModelOutput("energy", "eV", per_atom=True)
     for other in [ModelOutput("energy", "meV"), ModelOutput("energy", "eV", description="x"), "energy", None]:
         assert ModelOutput("energy", "eV") != other
 
 
+@older
 def test_output_repr_is_python():
     output = ModelOutput("energy", "eV", "atom", ["positions"], "a text")
     assert eval(repr(output)) == output  # noqa: S307

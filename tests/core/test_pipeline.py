@@ -23,7 +23,9 @@ from models import (
 from metatomic_core import ModelOutput, NeighborListOptions, System, load_atomistic_model
 from metatomic_core.neighbor_lists import NeighborLists
 
-UNITS = {"length": "angstrom", "energy": "eV"}
+ENGINE = {"length": "angstrom", "energy": "eV"}
+UNITS = {"engine": ENGINE}
+NO_PAIRS = torch.zeros(0, 5, dtype=torch.int64)
 ENERGY = ModelOutput(unit="eV", sample_kind="atom")
 STRUCTURES = structures()
 ALL_RESULTS = dict.fromkeys(("energy", "atomic_energies", "forces", "virial", "stress", "atomic_virials"), "energy")
@@ -48,13 +50,12 @@ def both(request):
     return through_file if request.param == "loaded" else lambda model: model
 
 
-def tensors(structure, **inputs):
+def tensors(structure):
     return {
         "types": torch.tensor(structure.types),
         "positions": torch.tensor(structure.positions),
         "cell": torch.tensor(structure.cell),
         "pbc": torch.tensor(structure.pbc),
-        **{name.replace("__", "::"): torch.tensor(value, dtype=torch.float64) for name, value in inputs.items()},
     }
 
 
@@ -66,18 +67,24 @@ def pairs_for(model, structure):
     return NeighborLists(requests, 0.0).compute(plain["positions"], plain["cell"], plain["pbc"])[0]
 
 
-def evaluate(model, names, request, outputs=None, *, selected=None, units=None, check=True, **inputs):
+def evaluate(
+    model, names, request, outputs=None, *, selected=None, units=None, output_units=None, check=True, **inputs
+):
     batch = [STRUCTURES[name] for name in names]
     selected = None if selected is None else torch.tensor(selected)
-    return model.evaluate(
-        [tensors(structure, **inputs) for structure in batch],
+    data = {name.replace("__", "::"): torch.tensor(value, dtype=torch.float64) for name, value in inputs.items()}
+    results, values, maps = model.evaluate(
+        [tensors(structure) for structure in batch],
         [pairs_for(model, structure) for structure in batch],
         selected,
         request,
         outputs or {},
-        {**UNITS, **(units or {})},
+        {**UNITS, "inputs": units or {}, "outputs": output_units or {}},
         check,
+        inputs=[data] * len(batch),
     )
+    assert set(results) == set(request)
+    return {**values, **results}, maps
 
 
 @pytest.mark.parametrize("module", [TwoLists, SquaredGradient, FieldAndVolume])
@@ -93,9 +100,9 @@ def test_vectors_of_the_engine_give_what_computed_ones_give(module, both):
     requests = [(options.engine_cutoff("nm"), options.full_list, True) for options in model.requested_neighbor_lists()]
     found = [NeighborLists(requests, 0.0).compute(s["positions"], s["cell"], s["pbc"]) for s in plain]
     pairs, vectors = [pairs for pairs, _ in found], [vectors for _, vectors in found]
-    units = {"length": "nm", "energy": "eV"}
-    computed, _ = model.evaluate(plain, pairs, None, request, {}, units, True)
-    given, _ = model.evaluate(plain, pairs, None, request, {}, units, True, vectors)
+    units = {"engine": {"length": "nm", "energy": "eV"}}
+    computed = model.evaluate(plain, pairs, None, request, {}, units, True)[0]
+    given = model.evaluate(plain, pairs, None, request, {}, units, True, vectors)[0]
     for name in request:
         np.testing.assert_allclose(given[name], computed[name], rtol=0, atol=1e-11)
     # they are what the model sees: one that is not what pairs and positions say is found by the checks
@@ -314,7 +321,7 @@ def broken(key, value):
 )
 def test_wrong_structures_are_refused(structure, message, both):
     with pytest.raises(ValueError, match=message):
-        both(wrap(TwoLists())).evaluate([structure], [[torch.zeros(0, 5)] * 2], None, ALL_RESULTS, {}, UNITS, False)
+        both(wrap(TwoLists())).evaluate([structure], [[NO_PAIRS] * 2], None, ALL_RESULTS, {}, UNITS, False)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +352,7 @@ def test_types_beyond_32_bits_are_refused(both):
 def test_missing_units_are_refused(both):
     model = both(wrap(TwoLists()))
     with pytest.raises(ValueError, match="expected the unit of 'energy' in `units`"):
-        model.evaluate([], [], None, {"energy": "energy"}, {}, {"length": "angstrom"}, False)
+        model.evaluate([], [], None, {"energy": "energy"}, {}, {"engine": {"length": "angstrom"}}, False)
 
 
 def test_caller_tensors_are_not_changed(both):

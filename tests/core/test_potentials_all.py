@@ -6,8 +6,7 @@ import torch
 from metatensor.torch import Labels
 from potential_cases import (
     NAMES,
-    SW_ENTRIES,
-    alloy_file,
+    POTENTIALS,
     assert_close,
     close_pair,
     empty,
@@ -23,29 +22,6 @@ from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_w
 RESULTS = ["energy", "atomic_energies", "forces", "virial"]
 
 
-def make_lj_pair(folder, shift, **options):
-    sigma, epsilon = {"Ar": 3.4, "Kr": 3.65}, {"Ar": 0.0103, "Kr": 0.014, ("Kr", "Ar"): 0.013}
-    return lennard_jones(["Ar", "Kr"], sigma, epsilon, shift=shift, **options)
-
-
-def make_sw(folder, **options):
-    path = folder / "GaN.sw"
-    path.write_text(SW_ENTRIES)
-    return stillinger_weber(path, **options)
-
-
-# species, spacing of atoms, and how to make the model in a folder
-POTENTIALS = {
-    "lj": ([18], 3.6, lambda folder, **options: lennard_jones(**options)),
-    "lj-shifted": ([36, 18], 3.6, lambda folder, **options: make_lj_pair(folder, "energy", **options)),
-    "lj-smooth": ([36, 18], 3.6, lambda folder, **options: make_lj_pair(folder, "smooth", **options)),
-    "sw": ([14], 2.5, lambda folder, **options: stillinger_weber(**options)),
-    "sw-two": ([7, 31], 2.3, make_sw),
-    "sw-thirds": ([7, 31], 2.3, lambda folder, **options: make_sw(folder, energy_sharing="thirds", **options)),
-    "sutton-chen": ([29], 2.5, lambda folder, **options: embedded_atom(**options)),
-    "eam-alloy": ([28, 13], 2.5, lambda folder, **options: embedded_atom(alloy_file(folder), **options)),
-    "eam-fs": ([28, 13], 2.5, lambda folder, **options: embedded_atom(alloy_file(folder, True), **options)),
-}  # fmt: skip
 # A truncated energy jumps when a pair crosses the cutoff: steps are so small that none does.
 # Tables are only once differentiable: their grid shows in finite differences.
 TOLERANCES = {"eam-alloy": 1e-7, "eam-fs": 1e-7}

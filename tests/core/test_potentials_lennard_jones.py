@@ -53,7 +53,7 @@ def test_argon_has_published_depth_at_published_distance():
     # epsilon / k_B = 119.8 K, sigma = 3.405 angstrom; k_B = 1.380649e-23 J/K, e = 1.602176634e-19 C
     expected = -119.8 * 1.380649e-23 / 1.602176634e-19
     assert pair_energy(lennard_jones(shift="none"), 2 ** (1 / 6) * 3.405) == pytest.approx(expected, rel=1e-9)
-    assert lennard_jones().interaction_range("angstrom") == pytest.approx(2.5 * 3.405, rel=1e-15)
+    assert lennard_jones().capabilities().interaction_range == pytest.approx(2.5 * 3.405, rel=1e-15)
 
 
 @pytest.mark.parametrize(

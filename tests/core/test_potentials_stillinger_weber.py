@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import vesin
+from models import through_file
 from potential_cases import ALL, NONE, SW_ENTRIES, assert_close, close_pair, make_engine, strained, structures
 
 from metatomic_core.engine import Structure
@@ -162,13 +163,15 @@ def test_tol_shortens_the_reach():
     # exp(sigma / (r - a sigma)) = tol where terms are left out, tol at most 0.01
     reach = SIGMA * 1.8 + SIGMA / np.log(0.01)
     for tol in (0.01, 0.5):
-        assert stillinger_weber({"tol": tol}).interaction_range("angstrom") == pytest.approx(reach, rel=1e-14)
-    assert stillinger_weber({"tol": 1e-300}).interaction_range("angstrom") > reach
+        assert stillinger_weber({"tol": tol}).capabilities().interaction_range == pytest.approx(reach, rel=1e-14)
+    assert stillinger_weber({"tol": 1e-300}).capabilities().interaction_range > reach
 
 
-def test_pair_at_the_cutoff_gives_zero():
+@pytest.mark.parametrize("load", [lambda model: model, through_file], ids=["eager", "loaded"])
+def test_pair_at_the_cutoff_gives_zero(load):
+    # such pairs are left out in files, and masked in Python
     for dtype, scale in (("float64", 1.0), ("float32", 1.0), ("float64", 1 - 1e-16), ("float64", 1 + 1e-15)):
-        energy, forces = close_pair(stillinger_weber(dtype=dtype), scale * SIGMA * 1.8, 2)
+        energy, forces = close_pair(load(stillinger_weber(dtype=dtype)), scale * SIGMA * 1.8, 2)
         assert np.abs(energy).max() == 0
         assert np.abs(forces).max() == 0
 

@@ -3,7 +3,7 @@
 import pytest
 
 from metatomic_core import unit_dimension_for_quantity
-from metatomic_core.quantities import (
+from metatomic_core.data.quantities import (
     base_quantity,
     canonical_name,
     check_quantity_name,

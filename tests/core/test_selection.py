@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from metatomic_core import ModelOutput, pick_device, pick_output, selection
+from metatomic_core import ModelOutput, pick_device, pick_output
+from metatomic_core.data import selection
 
 
 def output(description=""):

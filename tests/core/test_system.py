@@ -209,6 +209,11 @@ def test_to_with_keywords_and_without_arguments():
     assert system.to(device="meta").device.type == "meta"
     assert system.to(dtype=torch.float32, device="cpu", non_blocking=True).dtype == torch.float32
     assert system.to().dtype == F64
+    for moved in (system.to("meta", dtype=torch.float32), system.to(torch.float32, device="meta")):
+        assert (moved.dtype, moved.device.type) == (torch.float32, "meta")
+    assert system.to(torch.float32, "cpu", True).dtype == torch.float32
+    with pytest.raises(ValueError, match="expected one device, got cpu and meta"):
+        system.to("cpu", device="meta")
 
 
 @pytest.mark.parametrize(
@@ -262,7 +267,7 @@ def block_with_gradient():
         (
             block_of(component=Labels(["x"], torch.tensor([[0], [1], [2]]))),
             ValueError,
-            r"expected `neighbors` to have the component xyz = \[0, 1, 2\], got \[\(\['x'\]",
+            r"expected `neighbors` to have the component xyz = \[0, 1, 2\], got \['x = \[0, 1, 2\]'\]",
         ),
         (
             block_of(component=Labels(["xyz"], torch.tensor([[0], [2], [1]]))),
@@ -272,7 +277,7 @@ def block_with_gradient():
         (
             block_of(properties=Labels(["distance"], torch.tensor([[1]]))),
             ValueError,
-            r"expected `neighbors` to have the property distance = \[0\], got \(\['distance'\], \[1\]\)",
+            r"expected `neighbors` to have the property distance = \[0\], got distance = \[1\]",
         ),
         (block_with_gradient(), ValueError, r"expected `neighbors` without gradients, got \['strain'\]"),
         (

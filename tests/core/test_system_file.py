@@ -24,7 +24,7 @@ from metatomic_core import (
     System,
     register_autograd_neighbors,
 )
-from metatomic_core.system_file import load_system, load_system_buffer, save, save_buffer
+from metatomic_core.files.system_file import load_system, load_system_buffer, save, save_buffer
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -289,7 +289,7 @@ def test_load_never_unpickles(tmp_path):
 # --- pickles and copies
 
 OBJECTS = {
-    "ModelOutput": ModelOutput("energy", "eV", "atom", ["positions"], "text"),
+    "ModelOutput": ModelOutput("", "eV", "atom", ["positions"], "text"),
     "ModelCapabilities": ModelCapabilities({"energy": ModelOutput(unit="eV")}, [1, 8], 4.5, "nm", ["cpu"], "float32"),
     "ModelMetadata": ModelMetadata("n", "d", ["a"], {"model": ["r"]}, {"k": "v"}),
     "NeighborListOptions": NeighborListOptions(3.5, True, False, "someone"),

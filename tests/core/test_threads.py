@@ -67,7 +67,7 @@ def test_lock_is_taken_twice_by_one_thread(path):
 
 def test_models_of_others_are_not_moved(path, monkeypatch):
     first = engine(path)
-    monkeypatch.setattr("metatomic_core.engine.pick_device", lambda *_: "meta")
+    monkeypatch.setattr("metatomic_core.engine.engine.pick_device", lambda *_: "meta")
     second = engine(first.model)
     assert {tensor.device.type for tensor in second.model.buffers()} == {"meta"}
     assert {tensor.device.type for tensor in first.model.buffers()} == {"cpu"}

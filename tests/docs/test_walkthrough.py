@@ -87,7 +87,7 @@ def shortened(text):
 
 def run(command, folder):
     """Run a command in a folder; give what it printed if it fails or does not end, else nothing."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "METATOMIC_EXPORTED": "1"}
     with subprocess.Popen(
         command,
         cwd=folder,

@@ -99,6 +99,6 @@ def test_structures_on_the_wrong_device_are_refused(tmp_path):
     structure: Structure = STRUCTURES["triclinic"]
     tensors = {k: torch.as_tensor(getattr(structure, k)) for k in ("types", "positions", "cell", "pbc")}
     pairs = [torch.zeros((0, 5), dtype=torch.int32)] * 2
-    units = {"length": "angstrom", "energy": "eV"}
+    units = {"engine": {"length": "angstrom", "energy": "eV"}}
     with pytest.raises(ValueError, match="expected systems on the device of the model, cuda:0, got cpu"):
         cuda.model.evaluate([tensors], [pairs], None, {"energy": "energy"}, {}, units, False)

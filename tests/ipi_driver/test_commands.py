@@ -423,6 +423,7 @@ def test_version():
         ("extras=quadrupole", "got 'quadrupole'"),
         ("max_force=high", "expected `max_force` to be a number, got 'high'"),
         ("virial=maybe", "expected `virial` to be true or false, got 'maybe'"),
+        ("variants=energy=third", "expected a variant of 'energy', got 'third'"),
     ],
 )
 def test_wrong_parameters_of_the_pes(options, message, models, bench):

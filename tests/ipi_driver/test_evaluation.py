@@ -176,9 +176,7 @@ def test_no_virial_is_nan(models):
 
 def test_inputs_from_the_template_and_options(tmp_path):
     energy = {"energy": evaluator_output()}
-    # four atoms, where `save` tries one and two
-    with pytest.warns(UserWarning, match="expected a model that runs on all structures"):
-        path = exported(ChargedOscillators(4), tmp_path / "charged.pt", energy)
+    path = exported(ChargedOscillators(4), tmp_path / "charged.pt", energy)
     atoms = oscillators(4)
     atoms.set_masses([1.0, 2.0, 3.0, 4.0])
     atoms.info.update(charge=2.0, spin=3)
@@ -218,10 +216,10 @@ def test_ipi_xyz_as_template_is_periodic(models, tmp_path):
     [
         ({"extras": ["quadrupole"]}, "expected an output of the model, one of .*got 'quadrupole'"),
         ({"extras": ["raw"]}, "expected another name than 'raw' in `extras`"),
-        ({"committee": "all"}, "expected `committee` to be one of none, energy, full, got 'all'"),
+        ({"committee": "all"}, "expected `committee` to be one of 'none', 'energy', 'full', got 'all'"),
         ({"committee": "full", "non_conservative": "on"}, "expected conservative forces for a full `committee`"),
         ({"pbc": "xw"}, "expected `pbc` to be 'template', 'none' or some of 'xyz', got 'xw'"),
-        ({"on_nan": "ignore"}, "expected `on_nan` to be one of stop, warn, log, got 'ignore'"),
+        ({"on_nan": "ignore"}, "expected `on_nan` to be one of 'stop', 'warn', 'log', got 'ignore'"),
         ({"max_force": -1.0}, "expected `max_force` to be positive, got -1"),
         ({"variants": {"energy": "third"}}, "expected a variant of 'energy', got 'third'"),
         ({"non_conservative": "both"}, "got 'both'"),

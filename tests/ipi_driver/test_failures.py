@@ -1,5 +1,6 @@
 """What goes wrong around a run, with real processes: each ends in time, with a status and a last line that say why."""
 
+import re
 import signal
 import socket
 import time
@@ -97,8 +98,8 @@ def test_client_ends_when_server_is_killed(bench, models):
     bench.until(lambda: bench.steps_done() > 3)
     server.kill()
     assert client.wait(5) == 1
-    # an end or a reset, by what was under way when it was killed
-    assert "expected a message of i-PI, got " in client.last_line()
+    # an end, a reset or a broken pipe, by what was under way when it was killed: a read or a write
+    assert re.search(r"expected (a message of i-PI|i-PI to take a message), got ", client.last_line())
     assert "waiting for i-PI" in client.text()
 
 
@@ -165,7 +166,7 @@ def evaluating(client):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_second_client_takes_over_after_signal(number, bench, models, tmp_path_factory, undisturbed):
-    slow = exported(Oscillators(N_OSCILLATORS, pause=0.1), tmp_path_factory.mktemp("slow") / "slow.pt")
+    slow = exported(Oscillators(N_OSCILLATORS, pause=0.3), tmp_path_factory.mktemp("slow") / "slow.pt")
     write_input(bench.directory, ffsocket(), steps=STEPS, beads=4)
     server = bench.ipi()
     client = bench.client(slow)

@@ -62,3 +62,28 @@ def test_wrapped_atoms_do_not_make_a_new_bead():
 
 def test_structure_without_atoms():
     assert SlotMatcher(NEAR).assign([np.zeros((0, 3))]) == [0]
+
+
+def test_beads_that_move_a_little_keep_their_slots_in_any_number():
+    """The quick look at the last call is of use, and never in the way of other calls."""
+    rng = np.random.default_rng(3)
+    beads = rng.uniform(0, 10, (6, 40, 3))
+    matcher = SlotMatcher(near=1.0)
+    assert matcher.assign(list(beads)) == [0, 1, 2, 3, 4, 5]
+    for _ in range(5):
+        beads = beads + rng.normal(scale=0.02, size=beads.shape)
+        assert matcher.assign(list(beads)) == [0, 1, 2, 3, 4, 5]
+    # another order, some of them, and one that jumps
+    assert matcher.assign(list(beads[::-1])) == [5, 4, 3, 2, 1, 0]
+    assert matcher.assign(list(beads[1:3])) == [1, 2]
+    assert matcher.assign(list(beads)) == [0, 1, 2, 3, 4, 5]
+    beads[2] += 3.0
+    assert matcher.assign(list(beads)) == [0, 1, 6, 3, 4, 5]
+
+
+def test_what_is_given_back_is_not_what_is_kept():
+    matcher = SlotMatcher(near=1.0)
+    beads = list(np.random.default_rng(4).uniform(0, 10, (2, 5, 3)))
+    matcher.assign(beads).reverse()
+    matcher.assign(beads).reverse()
+    assert matcher.assign(beads) == [0, 1]

@@ -1,5 +1,6 @@
-// What a serial LAMMPS has in the place of MPI, as far as the plugin and the headers of LAMMPS use it: names and types
-// of src/STUBS/mpi.h, which has no communicators of a node and no operations on bits.
+// What a serial LAMMPS has in the place of MPI, as far as the plugin and the headers of LAMMPS use
+// it: names and types of src/STUBS/mpi.h, which has no communicators of a node and no operations on
+// bits.
 #define MPI_STUBS
 #define MPI_COMM_WORLD 0
 #define MPI_COMM_NULL -1
@@ -28,5 +29,6 @@ int MPI_Comm_size(MPI_Comm comm, int *nprocs);
 int MPI_Comm_free(MPI_Comm *comm);
 int MPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *comm_out);
 int MPI_Bcast(void *buf, int count, MPI_Datatype datatype, int root, MPI_Comm comm);
-int MPI_Allreduce(void *sendbuf, void *recvbuf, int count, MPI_Datatype datatype, MPI_Op op, MPI_Comm comm);
+int MPI_Allreduce(void *sendbuf, void *recvbuf, int count, MPI_Datatype datatype, MPI_Op op,
+                  MPI_Comm comm);
 double MPI_Wtime();

@@ -1,6 +1,7 @@
 """What can not work ends with a LAMMPS error that says what to do, on any number of ranks, without hanging."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,6 @@ from lammps_models import ENERGY, MANY, Alone, Failing, Inputs, Layers, ManyOutp
 from lammps_tools import FCC, boxes
 
 from metatomic_core import ModelOutput
-from metatomic_core.io import FORMAT_VERSION
 
 BOX = boxes(FCC, 4.4, (2, 2, 2), n_types=2, shake=0.1)["orthogonal"]
 HEAD = "units metal\natom_style {style}\n{before}\nread_data data.lammps\nspecial_bonds lj/coul 0 0 0\n"
@@ -39,8 +39,9 @@ def models(model_folder):
     export(Layers(1, True), folder / "variants.pt", variants)
     (folder / "text.pt").write_text("no model")
     torch.jit.script(torch.nn.Linear(1, 1)).save(folder / "module.pt")
-    with_header(folder / "good.pt", folder / "newer.pt", f'"format_version": {FORMAT_VERSION}', '"format_version": 99')
-    with_header(folder / "good.pt", folder / "older.pt", f'"format_version": {FORMAT_VERSION}', '"format_version": 1')
+    version = f'"format_version": {format_version(folder / "good.pt")}'
+    with_header(folder / "good.pt", folder / "newer.pt", version, '"format_version": 99')
+    with_header(folder / "good.pt", folder / "older.pt", version, '"format_version": 1')
     extension = (
         '"extensions": [{"name": "libother.so", "sha256": "00", "distribution": "other-torch", "version": "1.2", '
     )
@@ -56,6 +57,12 @@ def damage(source, target):
         item = max((item for item in archive.infolist() if item.filename.endswith(".py")), key=lambda i: i.file_size)
     content[item.header_offset + item.compress_size // 2] ^= 0xFF
     target.write_bytes(content)
+
+
+def format_version(path):
+    with zipfile.ZipFile(path) as archive:
+        (header,) = [name for name in archive.namelist() if name.endswith("metatomic-core.json")]
+        return json.loads(archive.read(header))["format_version"]
 
 
 def with_header(source, target, old, new):

@@ -10,7 +10,7 @@ from reference_cases import convert
 from reference_models import CUTOFF, METADATA, everything
 
 import metatomic_core as core
-from metatomic_core.quantities import canonical_name, other_spelling
+from metatomic_core.data.quantities import canonical_name, other_spelling
 
 # the reference prints that it will not know old names for ever
 pytestmark = pytest.mark.prints

@@ -1,15 +1,18 @@
 """Error messages and warnings of all packages follow one form.
 
-Lower-case start (or a name in backticks or quotes), no full stop at the end, one line.
+Lower-case start (or a name in backticks or quotes), no full stop at the end, one line.  Those of the C++ sources say
+besides what was expected and what was got.
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 PACKAGES = Path(__file__).parents[2] / "packages"
 FILES = sorted(PACKAGES.glob("*/src/**/*.py"))
+CPP_FILES = sorted(PACKAGES.glob("*/src/**/*.cpp"))
 
 # names that start with a capital letter wherever they stand
 PROPER_NAMES = ("ASE", "LAMMPS", "TorchScript", "Python", "C++")
@@ -46,15 +49,52 @@ def problems(source):
     """Give one line for each message that breaks the form."""
     found = []
     for call in message_calls(ast.parse(source)):
-        parts = literal_parts(call.args[0])
-        first, last = parts[0], parts[-1]
-        if first and first[0].isupper() and not first.startswith(PROPER_NAMES):
-            found.append(f"line {call.lineno}: expected a lower-case start, got {first[:40]!r}")
-        if last and last.rstrip().endswith((".", "!")) and not last.endswith("..."):
-            found.append(f"line {call.lineno}: expected no full stop, got {last[-40:]!r}")
-        if any(part and "\n" in part for part in parts):
-            found.append(f"line {call.lineno}: expected one line, got a line break")
+        found += problems_of_form(literal_parts(call.args[0]), call.lineno)
     return found
+
+
+def problems_of_form(parts, line):
+    """Give one line for each rule that a message breaks, given as its constant and computed parts."""
+    found = []
+    first, last = parts[0], parts[-1]
+    if first and first[0].isupper() and not first.startswith(PROPER_NAMES):
+        found.append(f"line {line}: expected a lower-case start, got {first[:40]!r}")
+    if last and last.rstrip().endswith((".", "!")) and not last.endswith("..."):
+        found.append(f"line {line}: expected no full stop, got {last[-40:]!r}")
+    if any(part and "\n" in part for part in parts):
+        found.append(f"line {line}: expected one line, got a line break")
+    return found
+
+
+# what is thrown, and what goes to LAMMPS' error class
+CPP_CALL = re.compile(r"throw std::\w+\(|error->(?:all|one|warning)\(\s*FLERR,")
+# the constant text and the computed parts of an argument, up to the end of the statement
+CPP_PART = re.compile(r'\s*(?:((?:"(?:[^"\\\n]|\\.)*"\s*)+)|(\);)|([^";)]+|\)))')
+
+
+def cpp_problems(source):
+    """Give one line for each message of a C++ source that breaks the form."""
+    found = []
+    for call in CPP_CALL.finditer(source):
+        parts, position = [], call.end()
+        while match := CPP_PART.match(source, position):
+            text, end, _ = match.groups()
+            position = match.end()
+            if end:
+                break
+            pieces = re.findall(r'"((?:[^"\\]|\\.)*)"', text) if text else []
+            parts.append("".join(pieces).replace("\\n", "\n") if text else None)
+        line = source.count("\n", 0, call.start()) + 1
+        found += problems_of_form(parts, line)
+        whole = " ".join(part for part in parts if part)
+        if parts[0] and not (whole.startswith("expected ") and "got " in whole):
+            found.append(f"line {line}: expected 'expected ..., got ...', got {whole[:40]!r}")
+    return found
+
+
+@pytest.mark.parametrize("path", CPP_FILES, ids=lambda path: str(path.relative_to(PACKAGES)))
+def test_messages_of_cpp_source(path):
+    assert cpp_problems(path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGES)))
@@ -92,3 +132,28 @@ def test_messages_lint_finds(source, expected):
 )
 def test_messages_lint_accepts(source):
     assert problems(source) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('throw std::runtime_error("Expected a number, got " + text);', "lower-case start"),
+        ('throw std::runtime_error("expected a number, "\n    "got " + text + ".");', "no full stop"),
+        ('error->all(FLERR, "expected a\\nnumber, got none");', "one line"),
+        ('error->one(FLERR,\n   "no number here");', "'expected ..., got ...'"),
+        ('error->warning(FLERR, "expected {}; give it", number(3));', "'expected ..., got ...'"),
+    ],
+)
+def test_messages_lint_finds_in_cpp(source, expected):
+    problems = cpp_problems(source)
+    assert len([problem for problem in problems if expected in problem]) == 1
+
+
+def test_messages_lint_accepts_in_cpp():
+    source = """
+throw std::runtime_error(text + "which does not exist");
+throw std::runtime_error("expected `" + k + "` to be positive or off, got '" + join(v) + "'");
+error->all(FLERR, std::string(problem.what()));
+throw;
+"""
+    assert cpp_problems(source) == []

@@ -1,7 +1,7 @@
 """Why a model gives no finite result: most often two atoms are at one place."""
 
 import contextlib
-from typing import Iterator, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
 
 import ase
 import numpy as np
@@ -11,7 +11,7 @@ from ase.neighborlist import neighbor_list
 _TOO_NEAR = 0.2
 
 
-def nearest_pair(atoms: ase.Atoms) -> Optional[Tuple[int, int, float]]:
+def nearest_pair(atoms: ase.Atoms) -> tuple[int, int, float] | None:
     """Give the two nearest atoms and their distance in angstrom if they are too near each other."""
     if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
         return None

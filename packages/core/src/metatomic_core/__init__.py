@@ -5,24 +5,24 @@ Write a model once with these classes, save it to one file, and run it in every 
 
 from importlib import import_module as _import_module
 from importlib.metadata import version as _version
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .atoms import systems_to_torch
-    from .autograd import register_autograd_neighbors
-    from .capabilities import ModelCapabilities
-    from .extensions import load_model_extensions
-    from .interface import ModelInterface
-    from .io import check_atomistic_model, load_atomistic_model, read_model_metadata
-    from .loaded import LoadedModel, is_atomistic_model
-    from .metadata import ModelMetadata
-    from .model import AtomisticModel
-    from .neighbors import NeighborListOptions
-    from .outputs import ModelEvaluationOptions, ModelOutput
-    from .quantities import unit_dimension_for_quantity
-    from .selection import pick_device, pick_output
-    from .system import System
-    from .system_file import load_system, load_system_buffer, save, save_buffer
+    from .data.atoms import systems_to_torch
+    from .data.capabilities import ModelCapabilities
+    from .data.metadata import ModelMetadata
+    from .data.neighbors import NeighborListOptions
+    from .data.outputs import ModelEvaluationOptions, ModelOutput
+    from .data.quantities import unit_dimension_for_quantity
+    from .data.selection import pick_device, pick_output
+    from .data.system import System
+    from .files.extensions import load_model_extensions
+    from .files.system_file import load_system, load_system_buffer, save, save_buffer
+    from .loading import check_atomistic_model, load_atomistic_model, read_model_metadata
+    from .model.atomistic_model import AtomisticModel, is_atomistic_model
+    from .model.autograd import register_autograd_neighbors
+    from .model.interface import ModelInterface
+    from .model.loaded import LoadedModel
     from .units import unit_conversion_factor
 
     MetatensorAtomisticModel = AtomisticModel
@@ -30,30 +30,30 @@ if TYPE_CHECKING:
 
 # name -> module: loaded on first use, so that importing this package, or a command in it, does not import torch
 _MODULES = {
-    "AtomisticModel": "model",
-    "LoadedModel": "loaded",
-    "ModelCapabilities": "capabilities",
-    "ModelEvaluationOptions": "outputs",
-    "ModelInterface": "interface",
-    "ModelMetadata": "metadata",
-    "ModelOutput": "outputs",
-    "NeighborListOptions": "neighbors",
-    "System": "system",
-    "check_atomistic_model": "io",
-    "is_atomistic_model": "loaded",
-    "load_atomistic_model": "io",
-    "load_model_extensions": "extensions",
-    "load_system": "system_file",
-    "load_system_buffer": "system_file",
-    "pick_device": "selection",
-    "pick_output": "selection",
-    "read_model_metadata": "io",
-    "register_autograd_neighbors": "autograd",
-    "save": "system_file",
-    "save_buffer": "system_file",
-    "systems_to_torch": "atoms",
+    "AtomisticModel": "model.atomistic_model",
+    "LoadedModel": "model.loaded",
+    "ModelCapabilities": "data.capabilities",
+    "ModelEvaluationOptions": "data.outputs",
+    "ModelInterface": "model.interface",
+    "ModelMetadata": "data.metadata",
+    "ModelOutput": "data.outputs",
+    "NeighborListOptions": "data.neighbors",
+    "System": "data.system",
+    "check_atomistic_model": "loading",
+    "is_atomistic_model": "model.atomistic_model",
+    "load_atomistic_model": "loading",
+    "load_model_extensions": "files.extensions",
+    "load_system": "files.system_file",
+    "load_system_buffer": "files.system_file",
+    "pick_device": "data.selection",
+    "pick_output": "data.selection",
+    "read_model_metadata": "loading",
+    "register_autograd_neighbors": "model.autograd",
+    "save": "files.system_file",
+    "save_buffer": "files.system_file",
+    "systems_to_torch": "data.atoms",
     "unit_conversion_factor": "units",
-    "unit_dimension_for_quantity": "quantities",
+    "unit_dimension_for_quantity": "data.quantities",
 }
 # names of the documents from which the interface was created, and of older code
 _ALIASES = {
@@ -103,6 +103,6 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def __dir__() -> List[str]:
+def __dir__() -> list[str]:
     """List public names, those that are not loaded yet included."""
     return sorted({*globals(), *__all__})

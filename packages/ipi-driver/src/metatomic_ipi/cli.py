@@ -3,18 +3,19 @@
 Nothing here imports torch or ASE at module level, so that ``--help`` is quick.
 """
 
-import contextlib
 import difflib
 import importlib.metadata
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from metatomic_core.cli.quantity import Quantity
+from metatomic_core.adapters.quantity import Quantity
 
+from ._console import pes_file, say
 from .options import model_options
 
 _CLIENT = "client"
@@ -51,13 +52,6 @@ Example:
   i-pi-py_driver -m custom -P $(metatomic-ipi pes-path) -u -a metatomic -o model=model.pt,template=template.xyz"""
 
 
-def say(text: str) -> None:
-    """Print a line for the user at once: often into a log that somebody follows."""
-    # a terminal that was closed takes nothing more, which must not be in the way of stopping i-PI
-    with contextlib.suppress(OSError):
-        click.echo(f"metatomic-ipi: {text}", err=True)
-
-
 class ClientByDefault(click.Group):
     """Group in which anything that is no command is a model to run the client with.
 
@@ -65,8 +59,8 @@ class ClientByDefault(click.Group):
     """
 
     def resolve_command(
-        self, ctx: click.Context, args: List[str]
-    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command to call."""
         if args and args[0] not in self.commands:
             nearest = difflib.get_close_matches(args[0], self.commands, n=1)
@@ -79,7 +73,7 @@ class ClientByDefault(click.Group):
             args = [_CLIENT, *args]
         return super().resolve_command(ctx, args)
 
-    def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give options before the model to the client as well."""
         if args and args[0].startswith("-") and args[0] not in ("--help", "-h", "--version"):
             args = [_CLIENT, *args]
@@ -125,14 +119,14 @@ _structure = click.argument("structure", type=click.Path(exists=True, dir_okay=F
 def client(
     model: str,
     template: str,
-    unix: Optional[str],
-    host: Optional[str],
-    port: Optional[int],
+    unix: str | None,
+    host: str | None,
+    port: int | None,
     sockets_prefix: str,
     shm: bool,
     wait: float,
     timeout: float,
-    options: Dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
     """Serve i-PI with energies, forces and virials of MODEL (the default command).
 
@@ -208,7 +202,7 @@ def _input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _explicit() -> List[str]:
+def _explicit() -> list[str]:
     """Give the names of the parameters that the user has given."""
     context = click.get_current_context()
     return [name for name in context.params if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
@@ -219,7 +213,7 @@ def _explicit() -> List[str]:
 @_structure
 @_input_options
 @model_options
-def input_(model: str, structure: str, options: Dict[str, Any], **settings: Any) -> None:
+def input_(model: str, structure: str, options: dict[str, Any], **settings: Any) -> None:
     """Write an input.xml for i-PI that runs MODEL on STRUCTURE.
 
     Writes input.xml, init.xyz (the structure, turned as i-PI wants it) and template.xyz (for the client), and prints
@@ -251,11 +245,11 @@ def input_(model: str, structure: str, options: Dict[str, Any], **settings: Any)
 @model_options
 def run(
     model: str,
-    structure: Optional[str],
+    structure: str | None,
     clients: int,
     go_on: bool,
     patience: float,
-    options: Dict[str, Any],
+    options: dict[str, Any],
     **settings: Any,
 ) -> None:
     """Write an input for MODEL and STRUCTURE, start i-PI and clients, and draw energy and temperature at the end.
@@ -284,11 +278,6 @@ def run(
 def pes_path() -> None:
     """Print the file to give to i-PI as a PES."""
     click.echo(pes_file())
-
-
-def pes_file() -> Path:
-    """Give the path of the file of the PES."""
-    return Path(__file__).with_name("pes.py")
 
 
 def main() -> None:

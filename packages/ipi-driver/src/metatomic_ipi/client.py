@@ -7,8 +7,9 @@ along with POSDATA without asking for the status in between.
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker, shared_memory
-from typing import Callable, Dict, List, Optional, Protocol, Sequence
+from typing import Protocol
 from unittest import mock
 
 import numpy as np
@@ -19,7 +20,7 @@ from .protocol import EXIT, Connection, ProtocolError, ServerGoneError, header, 
 _MAX_ATOMS = 100_000_000
 _MAX_BATCH = 1 << 20
 # order in which i-PI names its segments, with the size per structure as a function of the number of atoms
-_SEGMENTS: Dict[str, Callable[[int], int]] = {
+_SEGMENTS: dict[str, Callable[[int], int]] = {
     "pos": lambda n: 3 * n,
     "h": lambda n: 9,
     "ih": lambda n: 9,
@@ -32,7 +33,7 @@ _SEGMENTS: Dict[str, Callable[[int], int]] = {
 class Evaluate(Protocol):
     """What evaluates structures: `evaluation.Evaluator`, or anything like it."""
 
-    def __call__(self, cells: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> List[Result]:
+    def __call__(self, cells: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> list[Result]:
         """Give one result for each structure."""
 
 
@@ -59,8 +60,8 @@ class Client:
         evaluate: Evaluate,
         *,
         use_shm: bool = False,
-        first_limit: Optional[float] = None,
-        idle_limit: Optional[float] = None,
+        first_limit: float | None = None,
+        idle_limit: float | None = None,
     ):
         self._connection = connection
         self._evaluate = evaluate
@@ -69,9 +70,9 @@ class Client:
         self._idle_limit = idle_limit
         self._batch_size = 0
         self._n_atoms = 0
-        self._results: Optional[List[Result]] = None
-        self._segments: List[shared_memory.SharedMemory] = []
-        self._views: Dict[str, np.ndarray] = {}
+        self._results: list[Result] | None = None
+        self._segments: list[shared_memory.SharedMemory] = []
+        self._views: dict[str, np.ndarray] = {}
         self._answers = {
             "STATUS": self._status,
             "INIT": self._init,
@@ -141,7 +142,7 @@ class Client:
         self.seconds["evaluation"] += time.perf_counter() - start
         self.n_requests += 1
 
-    def _received(self) -> "tuple[List[np.ndarray], List[np.ndarray]]":
+    def _received(self) -> "tuple[list[np.ndarray], list[np.ndarray]]":
         receive = self._connection.receive_array
         n = self._batch_size
         if n == 1:
@@ -153,7 +154,7 @@ class Client:
         positions = receive((n, self._n_atoms, 3))
         return [cell[0] for cell in cells], list(positions)
 
-    def _received_shm(self) -> "tuple[List[np.ndarray], List[np.ndarray]]":
+    def _received_shm(self) -> "tuple[list[np.ndarray], list[np.ndarray]]":
         n_atoms = self._connection.receive_int("the number of atoms", _MAX_ATOMS)
         if not self._views:
             self._n_atoms = n_atoms

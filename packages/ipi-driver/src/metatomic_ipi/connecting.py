@@ -1,10 +1,10 @@
 """How a connection to i-PI is opened: with patience, and with errors that say what to do."""
 
 import errno
-import os
 import socket
 import time
-from typing import Callable, Optional, Tuple, Union
+from collections.abc import Callable
+from pathlib import Path
 
 from .protocol import Connection
 
@@ -13,7 +13,7 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0
 # Why connecting may work a moment later: no socket yet, nobody listens, or too many clients at once.
 _NOT_YET = (errno.ENOENT, errno.ECONNREFUSED, errno.EAGAIN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ECONNRESET)
 
-Address = Union[str, Tuple[str, int]]
+Address = str | tuple[str, int]
 
 
 def described(address: Address) -> str:
@@ -23,7 +23,7 @@ def described(address: Address) -> str:
     return f"{address[0]} port {address[1]}"
 
 
-def connect(address: Address, limit: float, waiting: Optional[Callable[[], None]] = None) -> Connection:
+def connect(address: Address, limit: float, waiting: Callable[[], None] | None = None) -> Connection:
     """Connect to i-PI, trying again until it is there.
 
     Parameters
@@ -77,7 +77,7 @@ def _connected_socket(address: Address, timeout: float) -> socket.socket:
 def _no_server(address: Address, limit: float, error: OSError, final: bool) -> str:
     when = "" if final else f" within {limit:g} s"
     text = f"expected i-PI at {described(address)}{when}, got '{error.strerror or error}'"
-    if isinstance(address, str) and error.errno == errno.ECONNREFUSED and os.path.exists(address):
+    if isinstance(address, str) and error.errno == errno.ECONNREFUSED and Path(address).exists():
         return f"{text}; no i-PI listens on this file, which a run that was killed has left: remove it, `rm {address}`"
     if isinstance(address, str) and error.errno == errno.ENOENT:
         return f"{text}; start i-PI with an <ffsocket mode='unix'> of this <address>, or wait longer with --wait"

@@ -6,16 +6,19 @@ Everything is in i-PI's atomic units here.  Cells have their vectors as columns,
 
 import json
 import os
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import ase
 import numpy as np
 
+from metatomic_core import unit_dimension_for_quantity
+from metatomic_core.adapters import all_finite, base_quantity
+from metatomic_core.adapters.options import checked_options, takes_options
 from metatomic_core.engine import Engine, Evaluation, Model, Structure
-from metatomic_core.quantities import base_quantity, unit_dimension_for_quantity
 
 from .guards import Guards
-from .options import COMMITTEE
+from .options import GUARD_OPTIONS, MODEL_OPTIONS, OPTIONS
 from .slots import SlotMatcher
 from .template import Template, check_order, make_template
 from .units import ANGSTROM, BY_DIMENSION, ELECTRONVOLT, ENERGY, LENGTH
@@ -23,6 +26,8 @@ from .units import ANGSTROM, BY_DIMENSION, ELECTRONVOLT, ENERGY, LENGTH
 # What extras may be called, besides the names of outputs.
 _ALIASES = {"uncertainty": "energy_uncertainty", "ensemble": "energy_ensemble"}
 _RESERVED = ("raw", "committee_pot", "committee_force", "committee_virial")
+# what i-PI's committee takes of each member, beside its energy
+_MEMBERS = ("member_forces", "member_virials")
 # Outputs that are given for each atom, where the model can.
 _PER_ATOM = ("charge", "energy_uncertainty")
 
@@ -48,6 +53,7 @@ class Result(NamedTuple):
     extras: str
 
 
+@takes_options(OPTIONS)
 class Evaluator:
     """Evaluates the structures that i-PI sends.
 
@@ -57,31 +63,9 @@ class Evaluator:
         Path of a model file, or a model.
     template
         File with the structure in i-PI's order of atoms, or the structure; see `template`.
-    device
-        "cpu", "cuda", "cuda:1", ...; None for the best one.
-    extensions_directory
-        Directory with the TorchScript extensions of the model.
-    variants
-        Variant of each output: ``{"energy": "pbe"}``.
-    non_conservative
-        Take "forces", "stress", or both ("on"), from direct predictions instead of derivatives.  The mean is removed
-        from direct forces.
-    virial
-        Whether to compute virials; without, they are NaN, and runs at constant pressure stop.
-    extras
-        Outputs of the model to send along, by name.
-    committee
-        "energy" sends the energies of an ensemble along as i-PI's committee, "full" also its forces and virials.
-    pbc, charge, spin_multiplicity
-        See `template.make_template`.
-    check_consistency
-        Check everything that goes into the model and comes out of it, at some cost.
-    skin
-        Skin of the neighbor lists, in angstrom.
     say
         Called with the text of each warning.
-    guards
-        Options of `guards.Guards`.
+    {options}
 
     Raises
     ------
@@ -89,55 +73,46 @@ class Evaluator:
         If an option is unknown or of the wrong type.
     ValueError
         If the model can not be loaded or lacks what is asked, or the template does not fit.
+
+    Notes
+    -----
+    ``variants`` are a dictionary, ``{"energy": "pbe"}``; ``non_conservative`` may be True and False for "on" and "off",
+    and the mean is removed from direct forces.  For ``pbc``, ``charge`` and ``spin_multiplicity`` see
+    `template.make_template`, for the last ones `guards.Guards`.
     """
 
     def __init__(
         self,
         model: Model,
-        template: Union[str, "os.PathLike[str]", ase.Atoms],
+        template: str | os.PathLike[str] | ase.Atoms,
         *,
-        device: Optional[str] = None,
-        extensions_directory: Optional[str] = None,
-        variants: Optional[Mapping[str, Optional[str]]] = None,
-        non_conservative: Union[bool, str] = False,
-        virial: bool = True,
-        extras: Sequence[str] = (),
-        committee: str = "none",
-        pbc: str = "template",
-        charge: Optional[float] = None,
-        spin_multiplicity: Optional[float] = None,
-        check_consistency: bool = False,
-        skin: float = 1.0,
-        say: Optional[Callable[[str], None]] = None,
-        **guards: Any,
+        say: Callable[[str], None] | None = None,
+        **options: Any,
     ):
-        if committee not in COMMITTEE:
-            raise ValueError(f"expected `committee` to be one of {', '.join(COMMITTEE)}, got '{committee}'")
-        self.guards = Guards(say=say, **guards)
+        given = checked_options("Evaluator", options, OPTIONS)
+        self.guards = Guards(say=say, **{name: given[name] for name in GUARD_OPTIONS})
+        skin = given["neighbor_skin"] * ANGSTROM
         self.engine = Engine(
             model,
             length_unit=LENGTH,
             energy_unit=ENERGY,
-            device=device,
-            extensions_directory=extensions_directory,
-            variants=variants,
-            non_conservative=non_conservative,
-            check_consistency=check_consistency,
-            neighbor_skin=skin * ANGSTROM,
             check_finite=False,
+            **{**{name: given[name] for name in MODEL_OPTIONS}, "neighbor_skin": skin},
         )
         inputs = self.engine.model.requested_inputs()
-        self.template: Template = make_template(template, inputs, pbc, charge, spin_multiplicity)
+        self.template: Template = make_template(
+            template, inputs, given["pbc"], given["charge"], given["spin_multiplicity"]
+        )
         self._check_types()
-        self._direct_forces = non_conservative in (True, "on", "forces")
-        self._results = ["energy", "forces", "virial"] if virial else ["energy", "forces"]
+        self._direct_forces = self.engine.is_direct("forces")
+        self._results = ["energy", "forces", "virial"] if given["virial"] else ["energy", "forces"]
         for result in self._results:
             self.engine.source(result)
-        self._committee = committee
-        self._extras = {key: self._output(key) for key in extras}
+        self._committee = given["committee"]
+        self._extras = {key: self._output(key) for key in given["extras"]}
         self._watched = self._watched_output()
         self._outputs, self._units = self._requests()
-        self._slots = SlotMatcher(near=skin * ANGSTROM)
+        self._slots = SlotMatcher(near=skin)
         self._order_checked = False
         self.n_evaluated = 0
 
@@ -155,7 +130,7 @@ class Evaluator:
             raise ValueError(f"expected another name than '{key}' in `extras`, which has a meaning for i-PI")
         return self.engine.output(_ALIASES.get(key, key))
 
-    def _watched_output(self) -> Optional[str]:
+    def _watched_output(self) -> str | None:
         if self.guards.max_uncertainty is None:
             return None
         return self.engine.output("energy_uncertainty")
@@ -164,7 +139,7 @@ class Evaluator:
         declared: str = self.engine.capabilities.outputs[name].sample_kind
         return declared if base_quantity(name) in _PER_ATOM else "system"
 
-    def _requests(self) -> "tuple[Dict[str, str], Dict[str, str]]":
+    def _requests(self) -> "tuple[dict[str, str], dict[str, str]]":
         """Give the kinds of samples of all other outputs, and the units of them and of all inputs."""
         kinds = {name: self._kind(name) for name in self._extras.values()}
         if self._committee != "none":
@@ -180,7 +155,7 @@ class Evaluator:
             raise ValueError("expected conservative forces for a full `committee`, got `non_conservative` forces")
         return kinds, units
 
-    def __call__(self, cells: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> List[Result]:
+    def __call__(self, cells: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> list[Result]:
         """Evaluate structures in one call of the model.
 
         Parameters
@@ -212,7 +187,7 @@ class Evaluator:
                 f"expected {n_atoms} atoms as in the template, got {len(positions)} from i-PI; give the structure that "
                 "i-PI starts from as template"
             )
-        if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
+        if not (all_finite(positions) and all_finite(cell)):
             raise ValueError(
                 "expected finite positions and cell from i-PI, got nan or inf; its run has blown up: look at its "
                 "time step, thermostat and barostat"
@@ -225,32 +200,41 @@ class Evaluator:
             self._order_checked = True
         return Structure(self.template.types, points, rows, self.template.pbc, self.template.inputs)
 
-    def _evaluate(self, structures: List[Structure]) -> List[Result]:
+    def _evaluate(self, structures: list[Structure]) -> list[Result]:
         slots = self._slots.assign([structure.positions for structure in structures])
+        members = _MEMBERS if self._committee == "full" else ()
         evaluation = self.engine.evaluate(
-            structures, self._results, outputs=self._outputs, units=self._units, slots=slots
+            structures, (*self._results, *members), outputs=self._outputs, units=self._units, slots=slots
         )
         self.n_evaluated += len(structures)
-        members = self.engine.ensemble(structures, self._units, slots) if self._committee == "full" else None
-        return [self._result(index, structures[index], evaluation, members) for index in range(len(structures))]
+        virials = evaluation.virial
+        if virials is None:
+            symmetric = np.full((len(structures), 3, 3), np.nan)
+        else:
+            symmetric = 0.5 * (virials + virials.transpose(0, 2, 1))
+        results = []
+        start = 0
+        for index, structure in enumerate(structures):
+            rows = slice(start, start + len(structure.types))
+            results.append(self._result(index, rows, structure, evaluation, symmetric[index]))
+            start = rows.stop
+        return results
 
-    def _result(self, index: int, structure: Structure, evaluation: Evaluation, members: Any) -> Result:
-        rows = evaluation.atoms(index)
+    def _result(
+        self, index: int, rows: slice, structure: Structure, evaluation: Evaluation, symmetric: np.ndarray
+    ) -> Result:
+        """Give the result of one structure, whose atoms are in these rows, after a look at it."""
         energy = float(evaluation.energy[index])  # type: ignore[index]
         forces = evaluation.forces[rows]  # type: ignore[index]
-        if self._direct_forces:
-            # direct forces do not add up to zero by themselves, and would make the centre of mass drift
-            forces = forces - forces.mean(axis=0)
         virial = evaluation.virial[index] if evaluation.virial is not None else None
-        extras = self._extras_of(evaluation, index, rows, members)
+        extras = self._extras_of(evaluation, index, rows)
         self.guards.check(
             lambda: _atoms(structure), energy, forces, virial, self._uncertainties(evaluation, index, rows), extras
         )
-        symmetric = np.full((3, 3), np.nan) if virial is None else 0.5 * (virial + virial.T)
         text = json.dumps({key: values.tolist() for key, values in extras.items()}) if extras else ""
         return Result(energy, forces, symmetric, text)
 
-    def _uncertainties(self, evaluation: Evaluation, index: int, rows: slice) -> Optional[np.ndarray]:
+    def _uncertainties(self, evaluation: Evaluation, index: int, rows: slice) -> np.ndarray | None:
         if self._watched is None:
             return None
         values = self._values(evaluation, self._watched, index, rows)
@@ -262,17 +246,17 @@ class Evaluator:
         values = evaluation.outputs[name]
         return values[rows] if self._outputs[name] == "atom" else values[index]
 
-    def _extras_of(self, evaluation: Evaluation, index: int, rows: slice, members: Any) -> Dict[str, np.ndarray]:
-        extras: Dict[str, np.ndarray] = {}
+    def _extras_of(self, evaluation: Evaluation, index: int, rows: slice) -> dict[str, np.ndarray]:
+        extras: dict[str, np.ndarray] = {}
         for key, name in self._extras.items():
             values = self._values(evaluation, name, index, rows)
             extras[key] = values[..., 0] if values.shape[-1] == 1 else values
         if self._committee != "none":
             extras["committee_pot"] = self._values(evaluation, self.engine.output("energy_ensemble"), index, rows)
-        if members is not None:
+        if evaluation.member_forces is not None and evaluation.member_virials is not None:
             # one flat row of numbers for each member: i-PI's FFCommittee waits for ever on anything else
-            virials = members.virials[:, index]
-            extras["committee_force"] = members.forces[:, rows].reshape(len(members.forces), -1)
+            virials = evaluation.member_virials[:, index]
+            extras["committee_force"] = evaluation.member_forces[:, rows].reshape(len(evaluation.member_forces), -1)
             extras["committee_virial"] = (0.5 * (virials + virials.transpose(0, 2, 1))).reshape(len(virials), 9)
         return extras
 

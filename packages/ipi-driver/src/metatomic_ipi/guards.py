@@ -4,15 +4,20 @@ Each has an action: "stop" raises, "warn" prints to standard error (the 1st, 10t
 structure with its forces to a file that ASE reads.
 """
 
+import math
 import os
-from typing import Callable, Dict, Mapping, Optional, Union
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import ase
 import ase.io
 import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from .options import ACTIONS, GUARD_FILE
+from metatomic_core.adapters import all_finite
+from metatomic_core.adapters.options import checked_options, takes_options
+
+from .options import GUARD_OPTIONS
 from .units import ANGSTROM, ELECTRONVOLT
 
 
@@ -20,25 +25,15 @@ class GuardError(ValueError):
     """A guard with the action "stop" has found something."""
 
 
+@takes_options(GUARD_OPTIONS)
 class Guards:
     """Looks at each result before i-PI gets it.
 
     Parameters
     ----------
-    on_nan
-        Action for energies, forces, virials or extras that are not finite.
-    max_force
-        Largest force on an atom in eV/angstrom; None for any.
-    on_max_force
-        Action for larger ones.
-    max_uncertainty
-        Largest uncertainty of an energy, of an atom where the model gives it for atoms, in eV; None for any.
-    on_uncertainty
-        Action for higher ones.
-    guard_file
-        File for the action "log".
     say
         Called with the text of a warning.
+    {options}
 
     Raises
     ------
@@ -46,37 +41,25 @@ class Guards:
         If an action is unknown or a limit not positive.
     """
 
-    def __init__(
-        self,
-        *,
-        on_nan: str = "stop",
-        max_force: Optional[float] = None,
-        on_max_force: str = "stop",
-        max_uncertainty: Optional[float] = None,
-        on_uncertainty: str = "warn",
-        guard_file: Union[str, "os.PathLike[str]"] = GUARD_FILE,
-        say: Optional[Callable[[str], None]] = None,
-    ):
-        self._actions = {"on_nan": on_nan, "on_max_force": on_max_force, "on_uncertainty": on_uncertainty}
-        for name, action in self._actions.items():
-            if action not in ACTIONS:
-                raise ValueError(f"expected `{name}` to be one of {', '.join(ACTIONS)}, got '{action}'")
-        for name, limit in (("max_force", max_force), ("max_uncertainty", max_uncertainty)):
+    def __init__(self, *, say: Callable[[str], None] | None = None, **options: Any):
+        given = checked_options("Guards", options, GUARD_OPTIONS)
+        self._actions = {name: given[name] for name, option in GUARD_OPTIONS.items() if option.choices}
+        self.max_force, self.max_uncertainty = given["max_force"], given["max_uncertainty"]
+        for name in ("max_force", "max_uncertainty"):
+            limit = given[name]
             if limit is not None and not limit > 0:
                 raise ValueError(f"expected `{name}` to be positive, got {limit}")
-        self.max_force = max_force
-        self.max_uncertainty = max_uncertainty
-        self._file = guard_file
+        self._file: str | os.PathLike[str] = given["guard_file"]
         self._say = say if say is not None else _silent
-        self.counts: Dict[str, int] = dict.fromkeys(self._actions, 0)
+        self.counts: dict[str, int] = dict.fromkeys(self._actions, 0)
 
-    def check(
+    def check(  # noqa: PLR0917  (what a driver has after each evaluation)
         self,
         atoms: Callable[[], ase.Atoms],
         energy: float,
         forces: np.ndarray,
-        virial: Optional[np.ndarray],
-        uncertainties: Optional[np.ndarray],
+        virial: np.ndarray | None,
+        uncertainties: np.ndarray | None,
         extras: Mapping[str, np.ndarray],
     ) -> None:
         """Check the results of one structure, in i-PI's atomic units.
@@ -134,22 +117,23 @@ class Guards:
             )
             ase.io.write(os.fspath(self._file), frame, format="extxyz", append=True)
 
-    def summary(self) -> Optional[str]:
+    def summary(self) -> str | None:
         """Say how often each guard has found something; None if never."""
         found = [f"{name} {count}" for name, count in self.counts.items() if count > 0]
         return f"guards: {', '.join(found)}" if found else None
 
 
 def _not_finite(
-    energy: float, forces: np.ndarray, virial: Optional[np.ndarray], extras: Mapping[str, np.ndarray]
-) -> Optional[str]:
+    energy: float, forces: np.ndarray, virial: np.ndarray | None, extras: Mapping[str, np.ndarray]
+) -> str | None:
     """Say which result is not finite; None if all are."""
-    finite = np.isfinite(forces)
-    if not finite.all():
+    if not all_finite(forces):
+        finite = np.isfinite(forces)
         return f"finite forces from the model, got nan or infinity on atom {np.argwhere(~finite)[0][0]}"
-    results = {"energies": np.asarray(energy), "virials": virial, **{f"'{name}'": extras[name] for name in extras}}
-    for name, values in results.items():
-        if values is not None and not np.isfinite(values).all():
+    if not math.isfinite(energy):
+        return "finite energies from the model, got nan or infinity"
+    for name, values in (("virials", virial), *((f"'{name}'", values) for name, values in extras.items())):
+        if values is not None and not all_finite(values):
             return f"finite {name} from the model, got nan or infinity"
     return None
 

@@ -6,8 +6,8 @@ Pieces of XML are templates in tables; what differs between cases is a row.  Not
 import dataclasses
 import math
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence
 
 import ase
 import numpy as np
@@ -81,7 +81,7 @@ def _dynamics(mode: str, *parts: str) -> str:
     return f"<motion mode='dynamics'>\n    <dynamics mode='{mode}'>\n      {inside}\n    </dynamics>\n  </motion>"
 
 
-CASES: Dict[str, Case] = {
+CASES: dict[str, Case] = {
     "nve": Case("constant energy", _dynamics("nve")),
     "nvt": Case("constant temperature", _dynamics("nvt", _LANGEVIN)),
     "npt": Case(
@@ -132,11 +132,11 @@ class Settings:
     tau: float = 100.0  # fs
     barostat_tau: float = 500.0  # fs
     steps: int = 1000
-    n_beads: Optional[int] = None
+    n_beads: int | None = None
     temperatures: Sequence[float] = ()
-    batch_size: Optional[int] = None
+    batch_size: int | None = None
     seed: int = 12345
-    stride: Optional[int] = None
+    stride: int | None = None
     prefix: str = "simulation"
     mode: str = "unix"
     address: str = "metatomic"
@@ -381,7 +381,7 @@ def _systems(settings: Settings, case: Case, numbers: Mapping[str, object]) -> s
     )
 
 
-def write_input(settings: Settings, atoms: ase.Atoms, directory: "str | os.PathLike[str]") -> List[Path]:
+def write_input(settings: Settings, atoms: ase.Atoms, directory: str | os.PathLike[str]) -> list[Path]:
     """Write ``input.xml``, ``init.xyz`` for i-PI, and ``template.xyz`` for the client.
 
     Parameters

@@ -1,8 +1,9 @@
 """What i-PI writes, read back: the table of properties, frequencies, and pictures of them."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ _INVERSE_CM = 219474.6313632
 THZ = 0.0299792458
 
 
-def columns(path: Path) -> Dict[str, np.ndarray]:
+def columns(path: Path) -> dict[str, np.ndarray]:
     """Read the table of properties that i-PI writes, also while it is being written.
 
     Returns
@@ -37,8 +38,8 @@ def columns(path: Path) -> Dict[str, np.ndarray]:
     """
     if not path.exists():
         return {}
-    names: Dict[int, str] = {}
-    rows: List[List[float]] = []
+    names: dict[int, str] = {}
+    rows: list[list[float]] = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("#"):
             found = _COLUMN.match(line)
@@ -52,11 +53,11 @@ def columns(path: Path) -> Dict[str, np.ndarray]:
     return {name: table[:, index] for index, name in names.items()}
 
 
-def last_row(path: Path) -> Dict[str, float]:
+def last_row(path: Path) -> dict[str, float]:
     """Read the last whole row of a table that is being written, however long it is; empty if there is none yet."""
     if not path.exists():
         return {}
-    names: Dict[int, str] = {}
+    names: dict[int, str] = {}
     with path.open("rb") as file:
         line = file.readline()
         while line.startswith(b"#"):
@@ -106,7 +107,7 @@ def draw_frequencies(values: np.ndarray, picture: Path, title: str) -> None:
 
 def draw(
     tables: Mapping[str, Path], picture: Path, title: str, n_atoms: int, targets: Mapping[str, Sequence[float]]
-) -> Optional[Path]:
+) -> Path | None:
     """Draw energies, temperature, volume and pressure over time.
 
     Parameters
@@ -154,7 +155,7 @@ def draw(
     return picture
 
 
-def _in_order(rows: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+def _in_order(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Take the last row of each step: a run that goes on writes the step again from which it does."""
     if "step" not in rows or len(rows["step"]) == 0:
         return rows

@@ -8,15 +8,16 @@ import gc
 import os
 import socket
 import sys
-from typing import Any, List, Tuple, Union
+from typing import Any
 
 import numpy as np
 from ipi.pes.dummy import Dummy_driver
 from ipi.utils.messages import verbosity, warning
 from ipi.utils.softexit import softexit
 
+from metatomic_core.adapters.text_options import options_from_text
 from metatomic_ipi.evaluation import Evaluator, Result
-from metatomic_ipi.options import options_from_ipi
+from metatomic_ipi.options import OPTIONS
 from metatomic_ipi.protocol import close_socket
 
 __DRIVER_NAME__ = "metatomic_core"
@@ -27,7 +28,7 @@ _OF_IPI = ("verbose", "verbosity")
 _FAILED = 1
 
 
-class MetatomicPES(Dummy_driver):
+class MetatomicPES(Dummy_driver):  # type: ignore[misc]
     """PES for i-PI.
 
     Parameters
@@ -42,12 +43,13 @@ class MetatomicPES(Dummy_driver):
 
     def __init__(self, template: str, model: str, *, verbose: bool = False, **options: Any):
         given = {name: value for name, value in options.items() if name not in _OF_IPI}
-        self._evaluator = Evaluator(str(model), str(template), say=_say, **options_from_ipi(given))
+        read = options_from_text("metatomic-ipi", given, OPTIONS)
+        self._evaluator = Evaluator(str(model), str(template), say=_say, **read)
         super().__init__(verbose)
 
     def compute(
-        self, cell: Union[np.ndarray, List[np.ndarray]], pos: Union[np.ndarray, List[np.ndarray]]
-    ) -> Union[Tuple[Any, ...], List[Tuple[Any, ...]]]:
+        self, cell: np.ndarray | list[np.ndarray], pos: np.ndarray | list[np.ndarray]
+    ) -> tuple[Any, ...] | list[tuple[Any, ...]]:
         """Compute one structure, or a list of them in one call of the model."""
         single = not isinstance(cell, list)
         cells, positions = ([cell], [pos]) if single else (cell, pos)
@@ -61,7 +63,7 @@ class MetatomicPES(Dummy_driver):
     __call__ = compute
 
 
-def _plain(result: Result) -> Tuple[Any, ...]:
+def _plain(result: Result) -> tuple[Any, ...]:
     return result.energy, result.forces, result.virial, result.extras
 
 

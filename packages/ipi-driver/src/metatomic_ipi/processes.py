@@ -6,8 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
 
 from .session import STOPPING
 
@@ -21,7 +21,7 @@ _CAUSE = re.compile(r"[\w.]*(?:Error|Exception|Interrupt)\b")
 _CAUSES = 3
 
 
-def _ends_with_parent() -> Optional[Callable[[], None]]:
+def _ends_with_parent() -> Callable[[], None] | None:
     """Give what a child calls so that it gets SIGTERM when this process ends, even by SIGKILL; None if not on Linux."""
     if not sys.platform.startswith("linux"):
         return None
@@ -50,7 +50,7 @@ class Processes:
     def __init__(self, directory: Path, patience: float = PATIENCE):
         self._directory = directory
         self._patience = patience
-        self._running: Dict[str, "subprocess.Popen[bytes]"] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: Sequence[str]) -> None:
         """Start a process, which is called by this name from then on."""
@@ -62,14 +62,14 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_ends_with_parent(),
+                preexec_fn=_ends_with_parent(),  # noqa: PLW1509  (libc is loaded before: two system calls)
             )
 
     def log(self, name: str) -> Path:
         """Give the path of the log of a process."""
         return self._directory / f"{name}.log"
 
-    def status(self, name: str) -> Optional[int]:
+    def status(self, name: str) -> int | None:
         """Give the exit status of a process; None while it runs."""
         return self._running[name].poll()
 
@@ -99,7 +99,7 @@ class Processes:
                 process.wait()
             raise
 
-    def last_lines(self, name: str) -> List[str]:
+    def last_lines(self, name: str) -> list[str]:
         """Give the last lines of a log, after lines before them that name an error, which may be the cause."""
         lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
         lines = [line for line in lines if line.strip()]

@@ -8,7 +8,6 @@ import contextlib
 import select
 import socket
 import time
-from typing import List, Optional, Tuple
 
 import numpy as np
 
@@ -68,7 +67,7 @@ class Connection:
         self._ahead = memoryview(b"")
         self._getforce_delay = _GETFORCE_DELAY
 
-    def wait(self, limit: Optional[float]) -> None:
+    def wait(self, limit: float | None) -> None:
         """Wait for the next message.
 
         Raises
@@ -172,11 +171,11 @@ class Connection:
     def has_exit(self) -> bool:
         """Tell whether EXIT is the next message, and has arrived."""
         with contextlib.suppress(OSError):
-            self._socket.setblocking(False)
+            self._socket.setblocking(False)  # noqa: FBT003  (it has no name)
             self._ahead = memoryview(bytes(self._ahead) + self._socket.recv(_CHUNK))
         return bytes(self._ahead[:HEADER_LENGTH]) == header(EXIT)
 
-    def receive_array(self, shape: Tuple[int, ...]) -> np.ndarray:
+    def receive_array(self, shape: tuple[int, ...]) -> np.ndarray:
         """Receive an array of float64."""
         n_bytes = 8 * int(np.prod(shape))
         return np.frombuffer(self.receive(n_bytes), dtype=np.float64).reshape(shape)
@@ -192,7 +191,7 @@ class Connection:
         """Receive a text after its length."""
         return bytes(self.receive(self.receive_int(f"the length of {name}", longest))).decode(errors="replace")
 
-    def send(self, parts: List[bytes]) -> None:
+    def send(self, parts: list[bytes]) -> None:
         """Send parts of a message, in one go.
 
         Raises
@@ -231,7 +230,7 @@ def close_socket(sock: socket.socket, linger: float = _LINGER) -> None:
 def _drain(sock: socket.socket, limit: float) -> None:
     """Read and drop what arrives until the other end closes."""
     end = time.monotonic() + limit
-    sock.setblocking(False)
+    sock.setblocking(False)  # noqa: FBT003  (it has no name)
     while True:
         ready, _, _ = select.select([sock], [], [], max(0.0, end - time.monotonic()))
         if not ready or not sock.recv(_CHUNK):

@@ -3,7 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 from .input_xml import CASES
 
@@ -34,7 +34,7 @@ def make_permanent(restart: Path) -> None:
         new.replace(restart)
 
 
-def write_continuation(directory: Path, steps: Optional[int]) -> Dict[str, Any]:
+def write_continuation(directory: Path, steps: int | None) -> dict[str, Any]:
     """Write ``continue.xml`` from RESTART.
 
     Parameters
@@ -60,7 +60,7 @@ def write_continuation(directory: Path, steps: Optional[int]) -> Dict[str, Any]:
     text = (directory / "RESTART").read_text(encoding="utf-8")
     first = (directory / "input.xml").read_text(encoding="utf-8")
     try:
-        root, given = ET.fromstring(text), ET.fromstring(first)
+        root, given = ET.fromstring(text), ET.fromstring(first)  # noqa: S314  (files of the own run)
     except ET.ParseError as error:
         raise ValueError(f"expected files of i-PI in '{directory}', got one that is no XML: {error}") from error
     described = _CASE.search(first)
@@ -77,7 +77,7 @@ def write_continuation(directory: Path, steps: Optional[int]) -> Dict[str, Any]:
     (directory / "continue.xml").write_text(text, encoding="utf-8")
     socket = given.find("ffsocket")
     output = given.find("output")
-    settings: Dict[str, Any] = {
+    settings: dict[str, Any] = {
         "case": names[described.group(1)],
         "steps": total,
         "prefix": "simulation" if output is None else output.get("prefix", "simulation"),

@@ -6,18 +6,20 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any
 
 import click
 
 from metatomic_core import load_atomistic_model
-from metatomic_core.cli._common import console
+from metatomic_core.adapters.console import console
+from metatomic_core.adapters.text_options import arguments_of, text_from_options
 
-from .cli import pes_file, say
+from ._console import pes_file, say
 from .evaluation import Evaluator
 from .input_xml import CASES, Settings, check_case, check_structure, standard_form, write_input
-from .options import OPTIONS, arguments_of
+from .options import OPTIONS
 from .output import THZ, draw, draw_frequencies, frequencies, last_row
 from .processes import PATIENCE, Processes
 from .restart import make_permanent, write_continuation
@@ -65,14 +67,14 @@ class Prepared:
     """
 
     directory: Path
-    files: List[Path]
+    files: list[Path]
     settings: Settings
     model: Path
-    options: Dict[str, Any]
+    options: dict[str, Any]
     input_file: str = "input.xml"
     references: Sequence[str] = ()
 
-    def client_arguments(self) -> List[str]:
+    def client_arguments(self) -> list[str]:
         """Give the arguments of the client."""
         settings = self.settings
         where = (
@@ -81,9 +83,9 @@ class Prepared:
             else ["--unix", settings.address]
         )
         shm = ["--shm"] if settings.mode == "shm" else []
-        return [str(self.model), "template.xyz", *where, *shm, *arguments_of(self.options)]
+        return [str(self.model), "template.xyz", *where, *shm, *arguments_of(self.options, OPTIONS)]
 
-    def shell_lines(self) -> List[str]:
+    def shell_lines(self) -> list[str]:
         """Give the commands that run it."""
         lines = [] if self.directory.resolve() == Path.cwd() else [f"cd {shlex.quote(str(self.directory))}"]
         if self.settings.mode == "ffdirect":
@@ -124,7 +126,7 @@ def prepare(
     return Prepared(directory, files, settings, path, options, references=_references(evaluator))
 
 
-def prepare_to_go_on(model: str, options: Mapping[str, Any], directory: Path, steps: Optional[int]) -> Prepared:
+def prepare_to_go_on(model: str, options: Mapping[str, Any], directory: Path, steps: int | None) -> Prepared:
     """Prepare to go on from the RESTART in a directory.
 
     Raises
@@ -140,7 +142,7 @@ def prepare_to_go_on(model: str, options: Mapping[str, Any], directory: Path, st
     return Prepared(directory, [], Settings(**fixed), path, options, "continue.xml", _references(evaluator))
 
 
-def _references(evaluator: Evaluator) -> List[str]:
+def _references(evaluator: Evaluator) -> list[str]:
     found = evaluator.engine.model.metadata().references
     return list(dict.fromkeys(text for texts in found.values() for text in texts))
 
@@ -195,7 +197,7 @@ def _settings(given: Mapping[str, Any], options: Mapping[str, Any], model: Path,
     return settings
 
 
-def _temperatures(text: Optional[str]) -> Sequence[float]:
+def _temperatures(text: str | None) -> Sequence[float]:
     if text is None:
         return ()
     try:
@@ -204,15 +206,9 @@ def _temperatures(text: Optional[str]) -> Sequence[float]:
         raise ValueError(f"expected `--temperatures` as numbers separated by commas, got '{text}'") from None
 
 
-def _parameters(options: Mapping[str, Any], model: Path) -> Dict[str, str]:
+def _parameters(options: Mapping[str, Any], model: Path) -> dict[str, str]:
     """Give the parameters of the PES, with lists as it reads them."""
-    parameters = {"model": str(model), "template": "template.xyz"}
-    for name, option in OPTIONS.items():
-        value = options[name]
-        if name == "variants":
-            value = tuple(f"{output}:{variant}" for output, variant in value.items())
-        if value != option.default:
-            parameters[name] = ";".join(value) if option.multiple else str(value)
+    parameters = {"model": str(model), "template": "template.xyz", **text_from_options(options, OPTIONS)}
     for name, text in parameters.items():
         if set(text) & _NOT_IN_PARAMETERS:
             raise ValueError(
@@ -282,7 +278,7 @@ def _say_references(prepared: Prepared) -> None:
         say(f"  {text}")
 
 
-def _draw(prepared: Prepared) -> Optional[Path]:
+def _draw(prepared: Prepared) -> Path | None:
     """Draw what the case is about; print frequencies."""
     directory, settings = prepared.directory, prepared.settings
     picture = directory / f"{settings.prefix}.png"
@@ -299,7 +295,7 @@ def _draw(prepared: Prepared) -> Optional[Path]:
             click.echo(f"{value:17.3f} {value * THZ:9.4f}")
         draw_frequencies(values, picture, title)
         return picture
-    targets: Dict[str, Sequence[float]] = {}
+    targets: dict[str, Sequence[float]] = {}
     if settings.case != "nve" and prepared.input_file == "input.xml":
         targets["temperature"] = settings.temperatures or [settings.temperature]
         targets["pressure_md"] = [1000.0 * settings.pressure]
@@ -308,7 +304,7 @@ def _draw(prepared: Prepared) -> Optional[Path]:
     return draw(dict(zip(labels, tables, strict=False)), picture, title, n_atoms, targets)
 
 
-def _tables(prepared: Prepared) -> List[Path]:
+def _tables(prepared: Prepared) -> list[Path]:
     """Give the tables of properties, one for each replica."""
     name = f"{prepared.settings.prefix}.out"
     if prepared.settings.case != "remd":

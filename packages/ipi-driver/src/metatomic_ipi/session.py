@@ -2,10 +2,11 @@
 
 import signal
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator
+from typing import Any
 
-from metatomic_core.memory import keep_freed_memory
+from metatomic_core.adapters.memory import keep_freed_memory
 
 from .client import Client
 from .connecting import Address, connect, described
@@ -142,6 +143,7 @@ def summary(client: Client, evaluator: Evaluator, total: float) -> Iterator[str]
     for name, value in rows.items():
         each = 1000 * value / client.n_requests
         yield f"  {name:17}{value:9.2f} s {100 * value / total:5.1f} % {each:9.3f} ms per request"
+    yield f"  kernel: {evaluator.engine.kernel}"
     guards = evaluator.guards.summary()
     if guards:
         yield guards

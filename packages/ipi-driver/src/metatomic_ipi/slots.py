@@ -1,6 +1,6 @@
 """Which neighbor lists a structure continues: i-PI does not say which bead it sends."""
 
-from typing import List, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,6 +8,8 @@ import numpy as np
 MAX_SLOTS = 128
 # Atoms that are looked at, spread over the structure: enough to tell beads apart, and quick for any structure.
 _N_PROBES = 32
+# Root mean square displacement, in the distance of beads that are near, up to which no other bead is looked at.
+_LITTLE = 0.1
 
 
 class SlotMatcher:
@@ -32,8 +34,10 @@ class SlotMatcher:
         self._known = np.zeros((0, 0))
         self._last_used = np.zeros(0, dtype=np.int64)
         self._n_calls = 0
+        # slots of the structures of the last call
+        self._before: list[int] = []
 
-    def assign(self, positions: Sequence[np.ndarray]) -> List[int]:
+    def assign(self, positions: Sequence[np.ndarray]) -> list[int]:
         """Give a slot for each structure of a call, all different.
 
         Parameters
@@ -42,9 +46,28 @@ class SlotMatcher:
             Shape (n_atoms, 3) each, the same number of atoms in every call.
         """
         step = max(1, len(positions[0]) // _N_PROBES)
-        probes = np.array([points[::step][:_N_PROBES].reshape(-1) for points in positions])
+        rows = slice(0, step * _N_PROBES, step)
+        probes = np.array([points[rows] for points in positions]).reshape(len(positions), -1)
         if len(self._known) == 0:
             self._known = np.zeros((0, probes.shape[1]))
+        if self._as_before(probes):
+            self._n_calls += 1
+            self._known[self._before] = probes
+            self._last_used[self._before] = self._n_calls
+            return list(self._before)
+        self._before = self._assigned(probes)
+        return list(self._before)
+
+    def _as_before(self, probes: np.ndarray) -> bool:
+        """Tell whether the structures are those of the last call in their order: none has moved more than a little."""
+        if len(probes) != len(self._before):
+            return False
+        squares = ((probes - self._known[self._before]) ** 2).sum(axis=1)
+        # not the nearest ones perhaps, but near enough for their lists to last
+        return bool((3 * squares <= probes.shape[1] * (_LITTLE * self._near) ** 2).all())
+
+    def _assigned(self, probes: np.ndarray) -> list[int]:
+        """Give the slot of each structure by looking at all slots."""
         squares = _squared_distances(probes, self._known)
         self._n_calls += 1
         slots = []

@@ -2,15 +2,16 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Union
+from typing import NamedTuple
 
 import ase
 import ase.io
 import numpy as np
 
 from metatomic_core import ModelOutput
-from metatomic_core.quantities import canonical_name
+from metatomic_core.adapters.inputs import ALWAYS_KNOWN, input_values, source_of
 
 from .units import ANGSTROM
 
@@ -59,31 +60,12 @@ class Template(NamedTuple):
     types: np.ndarray
     pbc: np.ndarray
     pbc_source: str
-    inputs: Dict[str, np.ndarray]
-    units: Dict[str, str]
+    inputs: dict[str, np.ndarray]
+    units: dict[str, str]
     positions: np.ndarray
 
 
-class _Source(NamedTuple):
-    get: Callable[[ase.Atoms], Any]
-    unit: str
-
-
-def _spin_multiplicity(atoms: ase.Atoms) -> float:
-    info: Dict[str, Any] = atoms.info
-    return float(info.get("spin_multiplicity", info.get("spin", 1)))
-
-
-# by name and kind of samples; velocities and momenta are i-PI's, and it does not send them
-_SOURCES: Mapping[tuple[str, str], _Source] = {
-    ("mass", "atom"): _Source(lambda atoms: atoms.get_masses(), "u"),
-    ("charge", "atom"): _Source(lambda atoms: atoms.get_initial_charges(), "e"),
-    ("charge", "system"): _Source(lambda atoms: float(atoms.info.get("charge", 0)), "e"),
-    ("spin_multiplicity", "system"): _Source(lambda atoms: _spin_multiplicity(atoms), ""),
-}
-
-
-def read_structure(path: Union[str, "os.PathLike[str]"]) -> ase.Atoms:
+def read_structure(path: str | os.PathLike[str]) -> ase.Atoms:
     """Read one structure from any file that ASE reads, or from i-PI's own xyz.
 
     Raises
@@ -147,11 +129,11 @@ def _angstrom(pattern: "re.Pattern[str]", comment: str) -> float:
 
 
 def make_template(
-    structure: Union[str, "os.PathLike[str]", ase.Atoms],
+    structure: str | os.PathLike[str] | ase.Atoms,
     requested: Mapping[str, ModelOutput],
     pbc: str = "template",
-    charge: Optional[float] = None,
-    spin_multiplicity: Optional[float] = None,
+    charge: float | None = None,
+    spin_multiplicity: float | None = None,
 ) -> Template:
     """Make a template.
 
@@ -184,8 +166,9 @@ def make_template(
     atoms.info = info
     inputs, units = {}, {}
     for name, output in requested.items():
-        found = _source(name, output)
-        inputs[name] = np.asarray(found.get(atoms), dtype=np.float64)
+        # velocities and momenta are i-PI's, and it does not send them
+        found = source_of(name, output, ALWAYS_KNOWN, "i-PI")
+        inputs[name] = input_values(atoms, found)
         units[name] = found.unit
     return Template(np.asarray(atoms.numbers), periodic, source, inputs, units, np.array(atoms.positions))
 
@@ -244,17 +227,6 @@ def _periodicity(atoms: ase.Atoms, pbc: str) -> "tuple[np.ndarray, str]":
     if len(set(letters)) != len(letters) or not set(letters) <= set("xyz") or (letters == "" and pbc != "none"):
         raise ValueError(f"expected `pbc` to be 'template', 'none' or some of 'xyz', got '{pbc}'")
     return np.array([letter in letters for letter in "xyz"]), "as you asked"
-
-
-def _source(name: str, output: ModelOutput) -> _Source:
-    key = (canonical_name(name), output.sample_kind)
-    if key not in _SOURCES:
-        known = ", ".join(f"'{known}' per {kind}" for known, kind in _SOURCES)
-        raise ValueError(
-            f"expected a model whose inputs are known under i-PI, got one that requests '{name}' per "
-            f"{output.sample_kind}; known are {known}"
-        )
-    return _SOURCES[key]
 
 
 def is_oriented(cell: np.ndarray) -> bool:

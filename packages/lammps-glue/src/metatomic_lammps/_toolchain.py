@@ -9,7 +9,6 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
-from typing import List, Optional, Tuple
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _COMPILERS = ("c++", "g++", "clang++")
@@ -52,11 +51,11 @@ class Target:
 
 
 def find_target(
-    torch: Optional[str] = None,
-    lammps: Optional[str] = None,
-    mpi: Optional[str] = None,
+    torch: str | None = None,
+    lammps: str | None = None,
+    mpi: str | None = None,
     sizes: str = "smallbig",
-    lammps_version: Optional[int] = None,
+    lammps_version: int | None = None,
 ) -> Target:
     """Find what to compile against: what is named, else what is installed beside this package.
 
@@ -83,12 +82,12 @@ def find_target(
     return Target(torch_folder, torch_version, headers, version, _mpi(mpi), SIZES[sizes])
 
 
-def _package_folder(name: str) -> Optional[Path]:
+def _package_folder(name: str) -> Path | None:
     spec = importlib.util.find_spec(name)
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
-def _torch(folder: Optional[str]) -> Tuple[Path, str]:
+def _torch(folder: str | None) -> tuple[Path, str]:
     if folder is None:
         found = _package_folder("torch")
         if found is None:
@@ -103,7 +102,7 @@ def _torch(folder: Optional[str]) -> Tuple[Path, str]:
     raise ValueError(f"expected a directory of libtorch or torch for --torch, got '{path}', which has no version")
 
 
-def _lammps(folder: Optional[str], known: Optional[int] = None) -> Tuple[Path, int]:
+def _lammps(folder: str | None, known: int | None = None) -> tuple[Path, int]:
     if folder is None:
         found = _package_folder("lammps")
         if found is None:
@@ -133,7 +132,7 @@ def _with_pair(headers: Path) -> Path:
     return headers
 
 
-def _mpi(folder: Optional[str]) -> Path:
+def _mpi(folder: str | None) -> Path:
     if folder is not None:
         candidates = [Path(folder).resolve()]
     else:
@@ -178,7 +177,7 @@ def site_packages() -> str:
     return sysconfig.get_path("purelib")
 
 
-def configure_arguments(target: Target, package_version: str) -> List[str]:
+def configure_arguments(target: Target, package_version: str) -> list[str]:
     """List what CMake is told."""
     definitions = {
         "CMAKE_CXX_COMPILER": find_compiler(),

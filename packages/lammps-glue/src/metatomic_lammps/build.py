@@ -11,9 +11,10 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Callable, Dict, Optional, TextIO
+from typing import TextIO
 
 from ._toolchain import Target, configure_arguments, find_target, find_tool, site_packages
 
@@ -33,16 +34,16 @@ def cache_folder() -> Path:
     named = os.environ.get("METATOMIC_LAMMPS_CACHE")
     if named:
         return Path(named)
-    home = os.path.expanduser("~") if os.environ.get("HOME", "unset") else pwd.getpwuid(os.getuid()).pw_dir
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+    home = Path.home() if os.environ.get("HOME", "unset") else Path(pwd.getpwuid(os.getuid()).pw_dir)
+    base = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
     return Path(base) / "metatomic-lammps"
 
 
-def _checksums(folder: Path) -> Dict[str, str]:
+def _checksums(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _FILES}
 
 
-def is_built(target: Optional[Target] = None) -> bool:
+def is_built(target: Target | None = None) -> bool:
     """Tell whether the plugin is in the cache as the compiler wrote it."""
     folder = plugin_path(target).parent
     try:
@@ -52,8 +53,18 @@ def is_built(target: Optional[Target] = None) -> bool:
         return False
 
 
-def plugin_path(target: Optional[Target] = None) -> Path:
+def plugin_path(target: Target | None = None) -> Path:
     """Give the path of the plugin for what is installed, or for another target; it need not exist.
+
+    Parameters
+    ----------
+    target
+        What it is compiled for; None for what is installed.
+
+    Returns
+    -------
+    Path
+        Path of the shared library.
 
     Raises
     ------
@@ -69,7 +80,7 @@ def plugin_path(target: Optional[Target] = None) -> Path:
     return cache_folder() / folder / FILE_NAME
 
 
-def build_plugin(target: Optional[Target] = None, report: Optional[Report] = None, force: bool = False) -> Path:
+def build_plugin(target: Target | None = None, report: Report | None = None, force: bool = False) -> Path:
     """Compile the plugin, unless it is in the cache.
 
     Parameters
@@ -125,14 +136,15 @@ def build_plugin(target: Optional[Target] = None, report: Optional[Report] = Non
 
 def _move_into(folder: Path, file: Path) -> None:
     """Move a file so that LAMMPS never finds half of it: by way of a name that it does not look for."""
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
     os.close(handle)
+    temporary = Path(name)
     shutil.copyfile(file, temporary)
-    os.chmod(temporary, 0o755)
-    os.replace(temporary, folder / file.name)
+    temporary.chmod(0o755)  # what compilers give to libraries
+    temporary.replace(folder / file.name)
 
 
-def _run(command: list[str], output: TextIO, log: Path, report: Optional[Report]) -> None:
+def _run(command: list[str], output: TextIO, log: Path, report: Report | None) -> None:
     """Run a program, keeping what it writes, and report the steps of ninja, which look like ``[3/9] Building ...``."""
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -142,9 +154,9 @@ def _run(command: list[str], output: TextIO, log: Path, report: Optional[Report]
             count, _, what = line.partition("]")
             done, _, total = count[1:].partition("/")
             if report is not None and done.isdigit() and total.isdigit():
-                name = os.path.basename(what.split()[-1]).removesuffix(".o") if what.split() else ""
+                name = Path(what.split()[-1]).name.removesuffix(".o") if what.split() else ""
                 report(name, int(done), int(total))
     if process.returncode != 0:
         errors = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
-        program, shown = os.path.basename(command[0]), errors[0].strip()
+        program, shown = Path(command[0]).name, errors[0].strip()
         raise RuntimeError(f"expected `{program}` to succeed, got an error; see {log}: {shown}")

@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, TypeVar
 
 import click
+
+from metatomic_core.adapters.command_group import CleanGroup
 
 from ._toolchain import SIZES, Target, find_target, find_tool
 from .build import build_plugin, is_built, plugin_path
@@ -20,7 +23,6 @@ Examples:
 _PATH_EPILOG = """\b
 Example:
   metatomic-lammps path"""
-_INTERRUPTED = 130
 _RUN_EPILOG = """\b
 Example:
   metatomic lammps -in in.lammps -np 4 -- -var temperature 300"""
@@ -28,25 +30,10 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the path as JSON.")
 
 
-class _Group(click.Group):
-    """Group whose errors are one line on standard error."""
+class _Group(CleanGroup):
+    """Commands of ``metatomic-lammps``."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run; click would print the usage with each error."""
-        try:
-            result = super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.ClickException as error:
-            if type(error).__name__ == "NoArgsIsHelpError":
-                error.show()
-                raise SystemExit(error.exit_code) from error
-            message = " ".join(error.format_message().split()).rstrip(".?")
-            if isinstance(error, click.UsageError) and error.ctx is not None:
-                message += f"; see `{error.ctx.command_path} --help`"
-            click.echo(f"metatomic-lammps: error: {message}", err=True)
-            raise SystemExit(error.exit_code) from error
-        except click.Abort as error:
-            raise SystemExit(_INTERRUPTED) from error
-        raise SystemExit(result if isinstance(result, int) else 0)
+    program = "metatomic-lammps"
 
 
 def _print_path(path: Path, as_json: bool) -> None:
@@ -65,14 +52,6 @@ def _target_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
-
-
-def _clean(action: Callable[[], Any]) -> Any:
-    """Run an action; what it raises for the user becomes a message without traceback."""
-    try:
-        return action()
-    except (ValueError, RuntimeError, OSError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _build(target: Target, force: bool) -> Path:
@@ -110,16 +89,16 @@ def main() -> None:
 @click.option("-f", "--force", is_flag=True, help="Compile even if nothing changed.")
 @_JSON
 def build(
-    lammps: Optional[str],
-    lammps_version: Optional[int],
-    torch: Optional[str],
-    mpi_include: Optional[str],
+    lammps: str | None,
+    lammps_version: int | None,
+    torch: str | None,
+    mpi_include: str | None,
     sizes: str,
     force: bool,
     as_json: bool,
 ) -> None:
     """Compile the pair style; LAMMPS then finds it by itself."""
-    path = _clean(lambda: _build(find_target(torch, lammps, mpi_include, sizes, lammps_version), force))
+    path = _build(find_target(torch, lammps, mpi_include, sizes, lammps_version), force)
     _print_path(path, as_json)
 
 
@@ -127,15 +106,15 @@ def build(
 @_target_options
 @_JSON
 def path(
-    lammps: Optional[str],
-    lammps_version: Optional[int],
-    torch: Optional[str],
-    mpi_include: Optional[str],
+    lammps: str | None,
+    lammps_version: int | None,
+    torch: str | None,
+    mpi_include: str | None,
     sizes: str,
     as_json: bool,
 ) -> None:
     """Print the path of the plugin, for `plugin load`."""
-    found = _clean(lambda: plugin_path(find_target(torch, lammps, mpi_include, sizes, lammps_version)))
+    found = plugin_path(find_target(torch, lammps, mpi_include, sizes, lammps_version))
     if not found.is_file():
         raise click.ClickException(
             "expected a plugin for this torch and LAMMPS, got none; run `metatomic-lammps build`"
@@ -155,8 +134,8 @@ def lammps(input_file: str, ranks: int, arguments: tuple[str, ...]) -> None:
     ARGUMENTS after -- go to lmp.
     """
     # lmp then finds the plugin by the entry point of this package
-    _clean(lambda: _build(find_target(), False))
-    command = [_clean(lambda: find_tool("lmp")), "-in", input_file, *arguments]
+    _build(find_target(), force=False)
+    command = [find_tool("lmp"), "-in", input_file, *arguments]
     if ranks > 1:
-        command = [_clean(lambda: find_tool("mpiexec")), "-n", str(ranks), *command]
+        command = [find_tool("mpiexec"), "-n", str(ranks), *command]
     raise SystemExit(subprocess.run(command, check=False).returncode)

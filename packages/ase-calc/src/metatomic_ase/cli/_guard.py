@@ -1,7 +1,6 @@
 """Limits of molecular dynamics: a run that explodes must not end as if all were well."""
 
 import dataclasses
-from typing import Dict, Optional
 
 import ase
 import numpy as np
@@ -14,7 +13,7 @@ LARGEST_MOVE = 2.0
 _LARGEST_TEMPERATURE = 20000.0
 
 
-def largest_temperature(target: Optional[float]) -> float:
+def largest_temperature(target: float | None) -> float:
     """Give the default limit of the temperature in K: 20000, or three times that of the conditions if that is more."""
     return max(_LARGEST_TEMPERATURE, 3 * (target or 0.0))
 
@@ -37,7 +36,7 @@ class Limits:
     energy_change: float = LARGEST_ENERGY_CHANGE
     move: float = LARGEST_MOVE
 
-    def as_data(self) -> Dict[str, float]:
+    def as_data(self) -> dict[str, float]:
         """Give the limits as plain data."""
         return dataclasses.asdict(self)
 

@@ -1,8 +1,9 @@
 """The log and the trajectory of molecular dynamics: files that grow, and that a restarted run cuts back and goes on."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import ase
 import ase.io
@@ -11,7 +12,7 @@ from ase import units
 from ase.io.trajectory import Trajectory
 
 from metatomic_ase._convert import has_stress
-from metatomic_core._atomic_write import replaced_when_done
+from metatomic_core.adapters import replaced_when_done
 
 from ._provenance import as_info, header, without_info
 
@@ -81,7 +82,7 @@ class Log:
         What `state` gave when the file was last in order; None for a new file.
     """
 
-    def __init__(self, path: Path, origin: Mapping[str, Any], continued: Optional[Dict[str, Any]] = None):
+    def __init__(self, path: Path, origin: Mapping[str, Any], continued: dict[str, Any] | None = None):
         self.path = path
         if continued is not None:
             _cut(path, continued["bytes"])
@@ -89,17 +90,17 @@ class Log:
         if continued is None:
             widths = [int(form[1:].split(".")[0].rstrip("d")) for _, form in _COLUMNS]
             self._file.writelines(f"# {line}\n" for line in header(origin))
-            names = " ".join(name.rjust(width) for (name, _), width in zip(_COLUMNS, widths))
+            names = " ".join(name.rjust(width) for (name, _), width in zip(_COLUMNS, widths, strict=True))
             self._file.write(f"#{names[1:]}\n")
         self._file.flush()
 
     def write(self, line: Sample) -> None:
         """Add a line."""
-        self._file.write(" ".join(form % value for (_, form), value in zip(_COLUMNS, line)) + "\n")
+        self._file.write(" ".join(form % value for (_, form), value in zip(_COLUMNS, line, strict=True)) + "\n")
         # a person may be watching
         self._file.flush()
 
-    def state(self) -> Dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """Give what is needed to go on."""
         return {"path": str(self.path), "bytes": self.path.stat().st_size}
 
@@ -121,7 +122,7 @@ class Frames:
         What `state` gave when the file was last in order; None for a new file.
     """
 
-    def __init__(self, path: Path, origin: Mapping[str, Any], continued: Optional[Dict[str, Any]] = None):
+    def __init__(self, path: Path, origin: Mapping[str, Any], continued: dict[str, Any] | None = None):
         self.path = path
         self.n_frames = 0
         self._origin = origin
@@ -148,7 +149,7 @@ class Frames:
             self._trajectory.write(atoms)
         self.n_frames += 1
 
-    def state(self) -> Dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """Give what is needed to go on."""
         return {"path": str(self.path), "bytes": self.path.stat().st_size, "frames": self.n_frames}
 
@@ -198,7 +199,7 @@ def _cut_trajectory(path: Path, n_frames: int) -> None:
                 kept.write(frames[index])
 
 
-def drift(samples: List[Sample], n_atoms: int) -> float:
+def drift(samples: list[Sample], n_atoms: int) -> float:
     """Give the slope of a straight line through the total energies, in eV per atom and ps; NaN for fewer than two."""
     if len(samples) < 2:
         return float("nan")

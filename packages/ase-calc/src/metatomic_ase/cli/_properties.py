@@ -1,13 +1,14 @@
 """Properties that ``metatomic eval`` writes beside energy, forces and stress: any output of the model."""
 
-from typing import TYPE_CHECKING, Dict, List, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import ase
 import numpy as np
 from metatensor.torch import TensorMap
 
-from metatomic_core import ModelOutput
-from metatomic_core.quantities import canonical_name, unit_dimension_for_quantity
+from metatomic_core import ModelOutput, unit_dimension_for_quantity
+from metatomic_core.adapters import canonical_name
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
@@ -57,7 +58,7 @@ class Property(NamedTuple):
         return self.key in _RESULTS.values()
 
 
-def find_properties(calculator: "MetatomicCalculator", names: Sequence[str]) -> List[Property]:
+def find_properties(calculator: "MetatomicCalculator", names: Sequence[str]) -> list[Property]:
     """Look up outputs of the model.
 
     Raises
@@ -89,9 +90,9 @@ def find_properties(calculator: "MetatomicCalculator", names: Sequence[str]) -> 
 
 def compute(
     calculator: "MetatomicCalculator", batch: Sequence[ase.Atoms], properties: Sequence[Property]
-) -> List[Dict[str, np.ndarray]]:
+) -> list[dict[str, np.ndarray]]:
     """Give the values of properties, by key, for each structure: (n_atoms, ...) or (...)."""
-    values: List[Dict[str, np.ndarray]] = [{} for _ in batch]
+    values: list[dict[str, np.ndarray]] = [{} for _ in batch]
     if properties:
         outputs = calculator.run_model(list(batch), {one.output: one.request for one in properties})
         for one in properties:
@@ -100,7 +101,7 @@ def compute(
     return values
 
 
-def _by_structure(tensor: TensorMap, batch: Sequence[ase.Atoms], one: Property) -> List[np.ndarray]:
+def _by_structure(tensor: TensorMap, batch: Sequence[ase.Atoms], one: Property) -> list[np.ndarray]:
     """Split values by structure, atoms in order; NaN where the model gives none."""
     if len(tensor.keys) != 1:
         raise ValueError(
@@ -122,7 +123,7 @@ def _by_structure(tensor: TensorMap, batch: Sequence[ase.Atoms], one: Property) 
     return split
 
 
-def attach(atoms: ase.Atoms, values: Dict[str, np.ndarray], properties: Sequence[Property]) -> None:
+def attach(atoms: ase.Atoms, values: dict[str, np.ndarray], properties: Sequence[Property]) -> None:
     """Put the values of properties into the results of ASE, ``arrays`` (per atom) and ``info`` (per structure)."""
     for one in properties:
         value = values[one.key]

@@ -3,7 +3,8 @@
 import importlib.metadata
 import json
 import os
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +20,7 @@ _NOT_RESULTS = ("prefix", "output", "force", "as_json", "debug")
 
 def provenance(
     command: str, model: str, calculator: "MetatomicCalculator", options: Mapping[str, Any]
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Give what results come from, as plain data.
 
     Parameters
@@ -36,7 +37,7 @@ def provenance(
     Returns
     -------
     dict
-        "command"; "model" with "name", "file" and "sha256"; "versions" by package; "options".
+        "command"; "model" with "name", "file", "sha256" and "kernel", what runs it; "versions" by package; "options".
     """
     from ._restart import file_hash
 
@@ -46,6 +47,7 @@ def provenance(
             "name": calculator.metadata().name,
             "file": os.fspath(model),
             "sha256": file_hash(model),
+            "kernel": calculator.kernel,
         },
         "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
         "options": {
@@ -56,12 +58,13 @@ def provenance(
     }
 
 
-def header(data: Mapping[str, Any]) -> List[str]:
+def header(data: Mapping[str, Any]) -> list[str]:
     """Give what `provenance` gave as lines of text, without marks of comments."""
     model = data["model"]
+    source = f"file {json.dumps(model['file'])}, sha256 {model['sha256']}, kernel {model['kernel']}"
     return [
         f"{data['command']}, {_joined(data['versions'], ' ')}",
-        f"model: {model['name'] or 'unnamed'}, file {json.dumps(model['file'])}, sha256 {model['sha256']}",
+        f"model: {model['name'] or 'unnamed'}, {source}",
         f"options: {_joined(data['options'], '=')}",
     ]
 
@@ -70,7 +73,7 @@ def _joined(values: Mapping[str, Any], sign: str) -> str:
     return ", ".join(f"{name}{sign}{value}" for name, value in values.items())
 
 
-def as_info(data: Mapping[str, Any]) -> Dict[str, str]:
+def as_info(data: Mapping[str, Any]) -> dict[str, str]:
     """Give what `provenance` gave as entries of ``atoms.info``, each a line of text."""
     first, _, options = header(data)
     return {
@@ -81,7 +84,7 @@ def as_info(data: Mapping[str, Any]) -> Dict[str, str]:
     }
 
 
-def without_info(info: Mapping[str, Any]) -> Dict[str, Any]:
+def without_info(info: Mapping[str, Any]) -> dict[str, Any]:
     """Give the entries of ``atoms.info`` without those of an earlier command."""
     return {name: value for name, value in info.items() if name not in _INFO_NAMES}
 
@@ -92,10 +95,10 @@ _INFO_NAMES = tuple(f"{PREFIX}{name}" for name in ("model", "sha256", "command",
 _KINDS = (("model", "the model"), ("architecture", "its architecture"), ("implementation", "its implementation"))
 
 
-def citations(calculator: "MetatomicCalculator") -> List[Tuple[str, str]]:
+def citations(calculator: "MetatomicCalculator") -> list[tuple[str, str]]:
     """List what to cite for a model, each with what it is for."""
     references = calculator.metadata().references
-    found: Dict[str, List[str]] = {}
+    found: dict[str, list[str]] = {}
     for kind, what in _KINDS:
         for text in references.get(kind, []):
             found.setdefault(text, []).append(what)

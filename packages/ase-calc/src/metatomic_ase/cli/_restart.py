@@ -9,14 +9,15 @@ import hashlib
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any
 
 import ase
 import numpy as np
 from ase.io.jsonio import decode, encode
 
-from metatomic_core._atomic_write import replaced_when_done
+from metatomic_core.adapters import replaced_when_done
 
 from ._dynamics import Settings
 
@@ -56,12 +57,12 @@ class Restart:
     total: int
     settings: Settings
     atoms: ase.Atoms
-    state: Dict[str, np.ndarray]
+    state: dict[str, np.ndarray]
     random: Mapping[str, Any]
-    files: Dict[str, Dict[str, Any]]
-    every: Dict[str, int]
+    files: dict[str, dict[str, Any]]
+    every: dict[str, int]
     model_hash: str
-    limits: Dict[str, float] = dataclasses.field(default_factory=dict)
+    limits: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def write_restart(path: Path, restart: Restart) -> None:
@@ -91,7 +92,7 @@ def write_restart(path: Path, restart: Restart) -> None:
         os.fsync(file.fileno())
 
 
-def _plain_info(atoms: ase.Atoms) -> Dict[str, Any]:
+def _plain_info(atoms: ase.Atoms) -> dict[str, Any]:
     """Give what of ``atoms.info`` can be written as text."""
     plain = {}
     for name, value in atoms.info.items():
@@ -152,7 +153,7 @@ def read_restart(path: str) -> Restart:
         ) from error
 
 
-def _atoms(arrays: Dict[str, np.ndarray], text: Dict[str, Any]) -> ase.Atoms:
+def _atoms(arrays: dict[str, np.ndarray], text: dict[str, Any]) -> ase.Atoms:
     from ase.constraints import dict2constraint
 
     atoms = ase.Atoms(
@@ -178,7 +179,7 @@ def file_hash(path: str) -> str:
     return digest.hexdigest()
 
 
-def random_generator(seed: int, state: Optional[Mapping[str, Any]] = None) -> np.random.Generator:
+def random_generator(seed: int, state: Mapping[str, Any] | None = None) -> np.random.Generator:
     """Give a random generator that starts from a seed, or goes on from a state."""
     generator = np.random.default_rng(seed)
     if state is not None:

@@ -2,19 +2,20 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any
 
 import ase
 import numpy as np
 
 from metatomic_ase import MetatomicCalculator
+from metatomic_core.adapters.progress import Progress
 
 from ._common import StopOnSignal
 from ._dynamics import Settings, get_state, make_dynamics, set_state
 from ._guard import Guard, Limits, largest_temperature
 from ._output import Frames, Log, Sample, drift, sample
-from ._progress import Progress
 from ._restart import Restart, random_generator, write_restart
 
 _FS_PER_NS = 1e6
@@ -43,9 +44,9 @@ class Outcome:
     n_steps: int
     seconds: float
     signal: int
-    samples: List[Sample]
+    samples: list[Sample]
 
-    def averaged(self, settings: Settings, equilibrate: float) -> List[Sample]:
+    def averaged(self, settings: Settings, equilibrate: float) -> list[Sample]:
         """List what was logged after the first part of the whole run, which is left out of means.
 
         Parameters
@@ -59,7 +60,7 @@ class Outcome:
         first = equilibrate - settings.timestep / 2000
         return [line for line in self.samples if line.time >= first]
 
-    def summary(self, settings: Settings, n_atoms: int, equilibrate: float = 0.0) -> Dict[str, Any]:
+    def summary(self, settings: Settings, n_atoms: int, equilibrate: float = 0.0) -> dict[str, Any]:
         """Give speed and means as data; means are over what this process logged, less the equilibration in ps."""
         samples = self.averaged(settings, equilibrate)
         steps_per_second = self.n_steps / max(self.seconds, 1e-9)
@@ -120,9 +121,9 @@ class Run:
         self,
         start: Restart,
         calculator: MetatomicCalculator,
-        files: Dict[str, Path],
+        files: dict[str, Path],
         origin: Mapping[str, Any],
-        continued: Optional[Dict[str, Dict[str, Any]]] = None,
+        continued: dict[str, dict[str, Any]] | None = None,
     ):
         self.start = start
         self.atoms = start.atoms
@@ -139,9 +140,9 @@ class Run:
         self._guard = Guard(limits, self.atoms, start.settings.timestep)
         self._log = Log(files["log"], origin, (continued or {}).get("log"))
         self._frames = Frames(files["trajectory"], origin, (continued or {}).get("trajectory"))
-        self._samples: List[Sample] = []
+        self._samples: list[Sample] = []
         self._new_files = continued is None
-        self.saved: Optional[int] = None
+        self.saved: int | None = None
 
     def run(self) -> Outcome:
         """Run to the last step, or until a signal.

@@ -1,18 +1,18 @@
 """Structures and files: reading with readable errors, writing whole or not at all, and results that go with them."""
 
-import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any
 
 import ase
 import ase.io
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
-from metatomic_core._elements import symbols
-from metatomic_core.cli._common import one_line
+from metatomic_core.adapters import symbols
+from metatomic_core.adapters.console import one_line
 
 _INDEX = re.compile(r"[-+]?\d*(:[-+]?\d*){0,2}")
 # the shortest line of an atom, "H 0 0 0"
@@ -21,7 +21,7 @@ _SHORTEST_LINE = 7
 KEEPS_RESULTS = ("extxyz", "traj", "json", "db")
 
 
-def read_structures(path: str, file_format: Optional[str] = None, index: str = ":") -> List[ase.Atoms]:
+def read_structures(path: str, file_format: str | None = None, index: str = ":") -> list[ase.Atoms]:
     """Read structures from a file of any format that ASE reads.
 
     Raises
@@ -55,7 +55,7 @@ def read_structures(path: str, file_format: Optional[str] = None, index: str = "
     return found
 
 
-def _check_size(path: str, file_format: Optional[str]) -> None:
+def _check_size(path: str, file_format: str | None) -> None:
     """Refuse an xyz file that is too short for the atoms that it declares, which ASE would make room for.
 
     Raises
@@ -65,7 +65,7 @@ def _check_size(path: str, file_format: Optional[str]) -> None:
     """
     if Path(path).suffix not in (".xyz", ".extxyz") and file_format not in ("xyz", "extxyz"):
         return
-    size = os.path.getsize(path)
+    size = Path(path).stat().st_size
     with open(path, "rb") as file:
         declared = file.readline(64).strip()
     if declared.isdigit() and int(declared) * _SHORTEST_LINE > size:
@@ -75,7 +75,7 @@ def _check_size(path: str, file_format: Optional[str]) -> None:
         )
 
 
-def read_structure(path: str, file_format: Optional[str] = None, index: str = "-1") -> ase.Atoms:
+def read_structure(path: str, file_format: str | None = None, index: str = "-1") -> ase.Atoms:
     """Read one structure; see `read_structures`."""
     found = read_structures(path, file_format, index)
     if len(found) != 1:
@@ -129,10 +129,10 @@ def write_structures(path: Path, structures: Sequence[ase.Atoms]) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".metatomic-") as folder:
         temporary = Path(folder) / path.name
         ase.io.write(temporary, images if len(images) > 1 else images[0], format=name)
-        os.replace(temporary, path)
+        temporary.replace(path)
 
 
-def with_results(atoms: ase.Atoms, results: Dict[str, Any]) -> ase.Atoms:
+def with_results(atoms: ase.Atoms, results: dict[str, Any]) -> ase.Atoms:
     """Give a copy of atoms that carries results (energy, forces, stress in Voigt order), constraints not applied."""
     copy = atoms.copy()
     copy.calc = SinglePointCalculator(copy, **{name: value for name, value in results.items() if value is not None})

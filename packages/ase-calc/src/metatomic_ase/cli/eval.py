@@ -1,13 +1,22 @@
 """``metatomic eval``: energies, forces and stresses of many structures, in batches."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
+from metatomic_core.adapters.console import (
+    checked_output,
+    columns,
+    force_option,
+    json_option,
+    print_json,
+    print_table,
+)
+from metatomic_core.adapters.text_options import text_from_options
 
-from ._common import StopOnSignal, calculator, model_options, structure_options
+from ._common import MODEL_OPTIONS, StopOnSignal, calculator, model_options, structure_options
 
 if TYPE_CHECKING:
     import ase
@@ -52,14 +61,15 @@ Examples:
 @click.pass_context
 def evaluate(
     ctx: click.Context,
+    /,
     model: str,
     structures: str,
-    output: Optional[str],
+    output: str | None,
     index: str,
     batch_size: int,
-    names: Tuple[str, ...],
+    names: tuple[str, ...],
     resume: bool,
-    file_format: Optional[str],
+    file_format: str | None,
     force: bool,
     as_json: bool,
     **model_arguments: Any,
@@ -71,7 +81,7 @@ def evaluate(
     if output is None and (not as_json or resume):
         raise click.UsageError(f"expected -o FILE{' with --resume' if resume else ' or --json'}, got neither")
     path = None if output is None else checked_output(output, force or resume)
-    calc = calculator(model, dict(model_arguments), uncertainty_threshold=None)
+    calc = calculator(model, model_arguments, uncertainty_threshold=None)
 
     from ._properties import ENERGIES, find_properties
     from ._provenance import print_citations, provenance
@@ -85,8 +95,8 @@ def evaluate(
     if path is not None:
         _check_format(path, len(images))
     options = {"structures": structures, "index": index, "file_format": file_format, "property": list(names)}
-    given = {name: value for name, value in model_arguments.items() if value != "off"}
-    origin = provenance("eval", model, calc, {**options, **given})
+    options = {**options, **text_from_options(model_arguments, MODEL_OPTIONS)}
+    origin = provenance("eval", model, calc, options)
     evaluated = _done(path, images, origin) if resume and path is not None and path.exists() else []
     n_before = len(evaluated)
     with StopOnSignal() as stop:
@@ -113,7 +123,7 @@ def _check_arrays(path: Path, keys: Sequence[str]) -> None:
         raise ValueError(f"expected an .extxyz file for `--property` {keys[0]}, which is per atom, got '{path}'")
 
 
-def _done(path: Path, images: "Sequence[ase.Atoms]", origin: Mapping[str, Any]) -> "List[ase.Atoms]":
+def _done(path: Path, images: "Sequence[ase.Atoms]", origin: Mapping[str, Any]) -> "list[ase.Atoms]":
     """Read the structures that an interrupted command has done.
 
     Raises
@@ -204,9 +214,9 @@ class _Work:
         self._source = source
         self._origin = origin
 
-    def run(self, evaluated: "List[ase.Atoms]", batch_size: int, stop: StopOnSignal) -> float:
+    def run(self, evaluated: "list[ase.Atoms]", batch_size: int, stop: StopOnSignal) -> float:
         """Add copies of the structures with their results to those that are there, until a signal; give seconds."""
-        from ._progress import Progress
+        from metatomic_core.adapters.progress import Progress
 
         first, total = len(evaluated), len(self._images)
         with Progress("structure", total, first) as progress:
@@ -216,9 +226,9 @@ class _Work:
                 progress.update(len(evaluated), f"{progress.rate(len(evaluated)):.3g} structures/s")
             return progress.elapsed
 
-    def _results(self, batch: "List[ase.Atoms]", start: int) -> "List[ase.Atoms]":
+    def _results(self, batch: "list[ase.Atoms]", start: int) -> "list[ase.Atoms]":
         """Give copies of a batch with their results."""
-        from metatomic_ase._convert import voigt
+        from metatomic_ase._results import voigt
 
         from ._properties import attach, compute
         from ._provenance import as_info, without_info
@@ -239,8 +249,8 @@ class _Work:
 
 
 def _batch(
-    calc: "MetatomicCalculator", batch: "List[ase.Atoms]", start: int, source: str, per_atom: bool
-) -> Dict[str, List[Any]]:
+    calc: "MetatomicCalculator", batch: "list[ase.Atoms]", start: int, source: str, per_atom: bool
+) -> dict[str, list[Any]]:
     """Evaluate a batch; if that fails find the structure that is the reason."""
     try:
         return calc.compute_energy(batch, compute_forces_and_stresses=True, per_atom=per_atom)
@@ -253,7 +263,7 @@ def _batch(
         raise
 
 
-def _data(atoms: "ase.Atoms", keys: Sequence[str]) -> Dict[str, Any]:
+def _data(atoms: "ase.Atoms", keys: Sequence[str]) -> dict[str, Any]:
     results = atoms.calc.results
     places = {**atoms.info, **atoms.arrays, **results}
     energies = {"energies_eV": results["energies"]} if "energies" in results else {}
@@ -268,9 +278,7 @@ def _data(atoms: "ase.Atoms", keys: Sequence[str]) -> Dict[str, Any]:
     }
 
 
-def _report(
-    evaluated: "Sequence[ase.Atoms]", images: "Sequence[ase.Atoms]", seconds: float, path: Optional[Path]
-) -> None:
+def _report(evaluated: "Sequence[ase.Atoms]", images: "Sequence[ase.Atoms]", seconds: float, path: Path | None) -> None:
     """Print what was done, and how far it is from energies and forces that the input has."""
     import numpy as np
 
@@ -289,7 +297,7 @@ def _report(
         table.add_row("against the input", f"energy RMSE {1000 * np.sqrt((errors**2).mean()):.4g} meV per atom")
     if all("forces" in results for results in given):
         errors = np.concatenate(
-            [atoms.calc.results["forces"] - results["forces"] for atoms, results in zip(evaluated, given)]
+            [atoms.calc.results["forces"] - results["forces"] for atoms, results in zip(evaluated, given, strict=True)]
         )
         table.add_row("", f"force RMSE {1000 * np.sqrt((errors**2).mean()):.4g} meV/Å")
     table.add_row("written", str(path))

@@ -1,16 +1,26 @@
 """``metatomic md``: molecular dynamics.  The command line is here, the run itself in ``_run``."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
-from metatomic_core.cli.quantity import Quantity
+from metatomic_core.adapters.console import (
+    checked_output,
+    columns,
+    force_option,
+    json_option,
+    print_json,
+    print_table,
+)
+from metatomic_core.adapters.options import ENGINE_OPTIONS
+from metatomic_core.adapters.quantity import Quantity
+from metatomic_core.adapters.text_options import text_from_options
 
-from ._common import calculator, model_options, structure_options
+from ._common import calculator, dynamics_options, structure_options
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
@@ -166,27 +176,26 @@ _POSITIVE = click.IntRange(min=1)
     "--restart-every", type=_POSITIVE, metavar="N", default=1000, show_default=True, help="Steps between restart files."
 )
 @structure_options
-@model_options
+@dynamics_options
 @force_option
 @json_option
 @click.pass_context
-def md(ctx: click.Context, model: str, as_json: bool, force: bool, restart: Optional[str], **options: Any) -> None:
+def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: str | None, **options: Any) -> None:
     """Run molecular dynamics of STRUCTURE with MODEL.
 
     STRUCTURE is a file of any format that ASE reads.  Velocities are those of the input, or drawn at the temperature.
     """
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
-    model_names = ("device", "variants", "non_conservative", "extensions_directory", "check_consistency")
-    model_arguments = {name: options.pop(name) for name in model_names}
+    model_arguments = {name: options.pop(name) for name in ENGINE_OPTIONS}
     equilibrate = options.pop("equilibrate")
     if restart is None:
         settings = _settings(options, given)
         files = _files(options, force)
-        calc = calculator(model, dict(model_arguments))
+        calc = calculator(model, model_arguments)
         start, continued = _new(model, settings, calc, options), None
     else:
         start, files, continued = _continued(model, restart, options, given, force)
-        calc = calculator(model, dict(model_arguments))
+        calc = calculator(model, model_arguments)
     from ._provenance import print_citations, provenance
     from ._run import Run
 
@@ -207,18 +216,18 @@ def md(ctx: click.Context, model: str, as_json: bool, force: bool, restart: Opti
 
 
 def _origin_options(
-    start: "Restart", options: Mapping[str, Any], model_arguments: Mapping[str, Any], restart: Optional[str]
-) -> Dict[str, Any]:
+    start: "Restart", options: Mapping[str, Any], model_arguments: Mapping[str, Any], restart: str | None
+) -> dict[str, Any]:
     """Give the options that the trajectory depends on, those of the restart file included, and not its length."""
     names = ("structure", "index", "file_format", "repeat", "new_velocities")
     return {
         **({"restart": restart, "from_step": start.step} if restart else {name: options[name] for name in names}),
         **dataclasses.asdict(start.settings),
-        **{name: value for name, value in model_arguments.items() if value != "off"},
+        **text_from_options(model_arguments, ENGINE_OPTIONS),
     }
 
 
-def _settings(options: Dict[str, Any], given: "set[str]") -> "Settings":
+def _settings(options: dict[str, Any], given: "set[str]") -> "Settings":
     """Make settings from options, after checking that they go together."""
     from ._dynamics import Settings
 
@@ -242,11 +251,11 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _or(names: Tuple[str, ...]) -> str:
+def _or(names: tuple[str, ...]) -> str:
     return " or ".join(names)
 
 
-def _files(options: Dict[str, Any], force: bool) -> Dict[str, Path]:
+def _files(options: dict[str, Any], force: bool) -> dict[str, Path]:
     """Give the output files, after checking that they can be written."""
     from ._output import TRAJECTORY_SUFFIXES
 
@@ -263,17 +272,17 @@ def _files(options: Dict[str, Any], force: bool) -> Dict[str, Path]:
     return files
 
 
-def _every(options: Dict[str, Any]) -> Dict[str, int]:
+def _every(options: dict[str, Any]) -> dict[str, int]:
     return {name: options[f"{name}_every"] for name in _SUFFIXES}
 
 
-def _limits(options: Dict[str, Any]) -> Dict[str, float]:
+def _limits(options: dict[str, Any]) -> dict[str, float]:
     """Give the limits that were given."""
     limits = {name: options[f"max_{name}"] for name in ("temperature", "energy_change", "move")}
     return {name: value for name, value in limits.items() if value is not None}
 
 
-def _new(model: str, settings: "Settings", calc: "MetatomicCalculator", options: Dict[str, Any]) -> "Restart":
+def _new(model: str, settings: "Settings", calc: "MetatomicCalculator", options: dict[str, Any]) -> "Restart":
     """Read the structure and give it velocities."""
     from ._dynamics import check_structure, has_velocities, set_velocities
     from ._restart import file_hash, random_generator
@@ -308,8 +317,8 @@ def _new(model: str, settings: "Settings", calc: "MetatomicCalculator", options:
 
 
 def _continued(
-    model: str, restart: str, options: Dict[str, Any], given: "set[str]", force: bool
-) -> Tuple["Restart", Dict[str, Path], Optional[Dict[str, Any]]]:
+    model: str, restart: str, options: dict[str, Any], given: "set[str]", force: bool
+) -> tuple["Restart", dict[str, Path], dict[str, Any] | None]:
     """Read a restart file; give the state, the output files, and how to go on in them (None for new files)."""
     import warnings
 
@@ -347,7 +356,7 @@ def _title(run: "Run", calc: "MetatomicCalculator") -> str:
     return f"{len(run.atoms)} atoms ({formula}), {name}, {run.start.settings.describe()}, {run.start.total} steps{step}"
 
 
-def _report(outcome: "Outcome", run: "Run", equilibrate: float, origin: Optional[Mapping[str, Any]]) -> None:
+def _report(outcome: "Outcome", run: "Run", equilibrate: float, origin: Mapping[str, Any] | None) -> None:
     """Print the summary: as data with its origin if that is given."""
     settings = run.start.settings
     summary = outcome.summary(settings, len(run.atoms), equilibrate)

@@ -2,15 +2,24 @@
 
 import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from metatomic_core.cli._common import checked_output, columns, force_option, json_option, print_json, print_table
-from metatomic_core.cli.quantity import Quantity
+from metatomic_core.adapters.console import (
+    checked_output,
+    columns,
+    force_option,
+    json_option,
+    print_json,
+    print_table,
+)
+from metatomic_core.adapters.quantity import Quantity
+from metatomic_core.adapters.text_options import text_from_options
 
-from ._common import StopOnSignal, calculator, model_options, structure_options
+from ._common import MODEL_OPTIONS, StopOnSignal, calculator, model_options, structure_options
 
 if TYPE_CHECKING:
     import ase
@@ -70,17 +79,18 @@ _LINE_EVERY = 20
 @click.pass_context
 def relax(
     ctx: click.Context,
+    /,
     model: str,
     structure: str,
     output: str,
     cell: str,
     fmax: float,
-    pressure: Optional[float],
+    pressure: float | None,
     optimizer: str,
     steps: int,
-    trajectory: Optional[str],
+    trajectory: str | None,
     index: str,
-    file_format: Optional[str],
+    file_format: str | None,
     force: bool,
     as_json: bool,
     **model_arguments: Any,
@@ -94,7 +104,7 @@ def relax(
     path = checked_output(output, force)
     if trajectory is not None:
         checked_output(trajectory, force, "--trajectory")
-    calc = calculator(model, dict(model_arguments), uncertainty_threshold=None)
+    calc = calculator(model, model_arguments, uncertainty_threshold=None)
 
     from ._provenance import as_info, print_citations, provenance, without_info
     from ._structures import check_species, output_format, read_structure, with_results, write_structures
@@ -111,7 +121,7 @@ def relax(
     calculated = {name: atoms.calc.results.get(name) for name in ("energy", "forces", "stress")}
     options = {"structure": structure, "index": index, "file_format": file_format, "cell": cell, "pressure": pressure}
     options.update({"fmax": fmax, "optimizer": optimizer, "steps": n_steps})
-    options.update((name, value) for name, value in model_arguments.items() if value != "off")
+    options.update(text_from_options(model_arguments, MODEL_OPTIONS))
     origin = provenance("relax", model, calc, options)
     relaxed = with_results(atoms, calculated)
     relaxed.info = {**without_info(relaxed.info), **as_info(origin)}
@@ -187,13 +197,13 @@ def _quiet_logm() -> Iterator[None]:
 
 
 def _minimize(
-    target: Any, optimizer: str, fmax: float, steps: int, trajectory: Optional[str], stop: StopOnSignal
+    target: Any, optimizer: str, fmax: float, steps: int, trajectory: str | None, stop: StopOnSignal
 ) -> "tuple[bool, int, float]":
     """Run the optimizer; give whether it converged, the number of steps, and the largest force left."""
     import ase.optimize
     import numpy as np
 
-    from metatomic_core.cli._common import console
+    from metatomic_core.adapters.console import console
 
     out = console(stderr=True)
     make = getattr(ase.optimize, optimizer.upper())
@@ -203,8 +213,8 @@ def _minimize(
         _quiet_logm(),
     ):
         converged = False
-        for converged in dynamics.irun(fmax=fmax, steps=steps):
-            converged = bool(converged)
+        for done in dynamics.irun(fmax=fmax, steps=steps):
+            converged = bool(done)
             largest = float(np.linalg.norm(target.get_forces(), axis=1).max())
             text = f"step {dynamics.nsteps}, {target.get_potential_energy():.6f} eV, largest force {largest:.3g} eV/Å"
             if out.is_terminal:
@@ -216,7 +226,7 @@ def _minimize(
         return converged, int(dynamics.nsteps), largest
 
 
-def _measure(atoms: "ase.Atoms") -> Dict[str, Any]:
+def _measure(atoms: "ase.Atoms") -> dict[str, Any]:
     """Give energy, largest force, and stress (Voigt, in GPa), volume and cell lengths where there are any."""
     import numpy as np
     from ase import units
@@ -250,7 +260,7 @@ _LINES = (
 )
 
 
-def _report(before: Dict[str, Any], after: Dict[str, Any], converged: bool, n_steps: int, path: Path) -> None:
+def _report(before: dict[str, Any], after: dict[str, Any], converged: bool, n_steps: int, path: Path) -> None:
     table = columns("", "before", "after")
     for key, label, form in _LINES:
         if key in before:
@@ -259,7 +269,7 @@ def _report(before: Dict[str, Any], after: Dict[str, Any], converged: bool, n_st
     click.echo(f"{'converged' if converged else 'NOT converged'} in {n_steps} steps, written to {path}")
 
 
-def _numbers(values: "float | List[float]", form: str) -> str:
+def _numbers(values: "float | list[float]", form: str) -> str:
     listed = values if isinstance(values, list) else [values]
     # no "-0.0000"
     return " ".join(format(round(value, 10) + 0.0, form) for value in listed)

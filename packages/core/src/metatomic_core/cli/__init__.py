@@ -1,7 +1,8 @@
 """The ``metatomic`` command.
 
-The group of commands and how they are found is in ``_group``, what commands share in ``_common``, and each command in
-a module of its own.  Nothing here imports torch or an engine at module level, so that ``metatomic --help`` is quick.
+The group of commands and how they are found is in ``_group``, what commands share in `metatomic_core.adapters`, and
+each command in a module of its own.  Nothing here imports torch or an engine at module level, so that
+``metatomic --help`` is quick.
 """
 
 from ._group import metatomic

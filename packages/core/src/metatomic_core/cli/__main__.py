@@ -1,6 +1,6 @@
 """``python -m metatomic_core.cli``: the ``metatomic`` command without its console script."""
 
-from metatomic_core.cli import main
+from . import main
 
 if __name__ == "__main__":
     main()

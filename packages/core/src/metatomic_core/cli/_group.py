@@ -6,20 +6,21 @@ Commands are built in (`_BUILT_IN`) or come from installed packages, through ent
 
 import importlib
 import importlib.metadata
-import sys
-import warnings
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 import click
 
-from ._common import SuggestingGroup, house_style, one_line, print_warning
+from metatomic_core.adapters.command_group import CleanGroup
+from metatomic_core.adapters.console import one_line
+from metatomic_core.foundation.plugins import package_of
 
 ENTRY_POINT_GROUP = "metatomic.commands"
 # name: module, attribute, what it does
 _BUILT_IN = {
+    "compile": ("metatomic_core.cli.compile", "compile_command", "Compile a model for this machine."),
     "convert": ("metatomic_core.cli.convert", "convert", "Write a model file for other engines, or from theirs."),
     "export": ("metatomic_core.cli.export", "export", "Write a reference potential to a model file."),
     "inspect": ("metatomic_core.cli.inspect", "inspect", "Show what a model file says about itself."),
+    "upgrade": ("metatomic_core.cli.upgrade", "upgrade", "Write a model file again with today's pipeline."),
 }
 # name: package, what it does; known here so that help needs to load no adapter, and names what to install
 _ADAPTERS = {
@@ -36,9 +37,6 @@ _FOLDERS = {
     "metatomic-lammps": "packages/lammps-glue",
 }
 _VERSIONED = ("metatomic-ase", "metatomic-ipi", "metatomic-lammps", "torch")
-# Errors that say what is wrong with what the user gave; anything else is a bug and keeps its traceback.
-_USER_ERRORS = (ValueError, TypeError, RuntimeError, OSError, ImportError)
-_INTERRUPTED = 130
 _EPILOG = """\b
 Example:
   metatomic export sw -o silicon.pt
@@ -46,9 +44,9 @@ Example:
   metatomic md silicon.pt silicon.xyz -o run --ensemble nvt --temperature 600 --steps 10000"""
 
 
-def _installed() -> Dict[str, importlib.metadata.EntryPoint]:
+def _installed() -> dict[str, importlib.metadata.EntryPoint]:
     """Give the commands of installed packages, by name; of two with one name the first that is found."""
-    found: Dict[str, importlib.metadata.EntryPoint] = {}
+    found: dict[str, importlib.metadata.EntryPoint] = {}
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         found.setdefault(entry.name, entry)
     return found
@@ -61,7 +59,7 @@ def _install(package: str) -> str:
     return f"run `pip install ./packages/core ./{_FOLDERS[package]}` in a clone of metatomic-core"
 
 
-def _version_of_others(package: str) -> Optional[str]:
+def _version_of_others(package: str) -> str | None:
     """Give the version of a distribution that has the name of one of ours and none of its commands, or None."""
     try:
         found = importlib.metadata.distribution(package)
@@ -71,18 +69,14 @@ def _version_of_others(package: str) -> Optional[str]:
     return None if ours else found.version
 
 
-def _package(entry: importlib.metadata.EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else entry.module.partition(".")[0]
+class CommandGroup(CleanGroup):
+    """Group whose commands are loaded when they are called."""
 
-
-class CommandGroup(SuggestingGroup):
-    """Group whose commands are loaded when they are called, and whose errors are one line on standard error."""
-
-    def list_commands(self, ctx: click.Context) -> List[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands that are built in or installed."""
         return sorted({*_BUILT_IN, *_installed()})
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load a command; None if there is none of this name."""
         if cmd_name in _BUILT_IN:
             module, attribute, _ = _BUILT_IN[cmd_name]
@@ -96,21 +90,21 @@ class CommandGroup(SuggestingGroup):
         except Exception as error:
             if ctx.find_root().params.get("debug"):
                 raise
-            package, reason = _package(entry), f"{type(error).__name__}: {one_line(error)}"
+            package, reason = package_of(entry), f"{type(error).__name__}: {one_line(error)}"
             raise click.ClickException(
                 f"the command '{cmd_name}' of {package} does not load: {reason}; {_install(package)}, or see "
                 f"`metatomic --debug {cmd_name}`"
             ) from error
         if not isinstance(command, click.Command):
             raise click.ClickException(
-                f"expected the command '{cmd_name}' of {_package(entry)} to be a click command, got "
+                f"expected the command '{cmd_name}' of {package_of(entry)} to be a click command, got "
                 f"{type(command).__name__}"
             )
         return command
 
     def resolve_command(
-        self, ctx: click.Context, args: List[str]
-    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command to call; of one that is not installed say which package has it."""
         name = args[0]
         if not ctx.resilient_parsing and name in _ADAPTERS and name not in self.list_commands(ctx):
@@ -131,10 +125,10 @@ class CommandGroup(SuggestingGroup):
         for name in self.list_commands(ctx):
             if name in _BUILT_IN:
                 rows.append((name, _BUILT_IN[name][2]))
-            elif name in _ADAPTERS and _package(installed[name]) == _ADAPTERS[name][0]:
+            elif name in _ADAPTERS and package_of(installed[name]) == _ADAPTERS[name][0]:
                 rows.append((name, _ADAPTERS[name][1]))
             else:
-                rows.append((name, f"From {_package(installed[name])}."))
+                rows.append((name, f"From {package_of(installed[name])}."))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
         missing = [
@@ -143,53 +137,6 @@ class CommandGroup(SuggestingGroup):
         if missing:
             with formatter.section("Commands of packages that are not installed (in a clone of metatomic-core)"):
                 formatter.write_dl(missing)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Call the command; errors of the library become one line, unless debugging."""
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except _USER_ERRORS as error:
-            if ctx.params.get("debug"):
-                raise
-            raise click.ClickException(one_line(error)) from error
-
-    def main(  # type: ignore[override]
-        self, args: Optional[Sequence[str]] = None, prog_name: Optional[str] = None, **extra: Any
-    ) -> NoReturn:
-        """Run the command line and end with the exit status.
-
-        0 on success, 2 for wrong usage, 130 after an interrupt, 1 for anything else.
-        """
-        extra["standalone_mode"] = False
-        # only how warnings look changes, not which are shown
-        with warnings.catch_warnings():
-            warnings.showwarning = print_warning
-            sys.exit(self._status(args, prog_name or "metatomic", extra))
-
-    def _status(self, args: Optional[Sequence[str]], prog_name: str, extra: Mapping[str, Any]) -> int:
-        try:
-            status = super().main(args, prog_name, **extra)
-        except click.UsageError as error:
-            if error.ctx is not None and not error.ctx.args and type(error).__name__ == "NoArgsIsHelpError":
-                error.show()
-                return error.exit_code
-            message = house_style(error.format_message())
-            sign = "" if message.endswith("?") else ";"
-            hint = f"{sign} see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
-            return _fail(message + hint, error.exit_code)
-        except click.ClickException as error:
-            return _fail(error.format_message(), error.exit_code)
-        except (click.Abort, KeyboardInterrupt):
-            return _fail("interrupted", _INTERRUPTED)
-        # a command that returns ends well; `ctx.exit(n)` gives its number
-        return status if isinstance(status, int) else 0
-
-
-def _fail(message: str, status: int) -> int:
-    click.echo(f"metatomic: error: {message}", err=True)
-    return status
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -1,16 +1,17 @@
 """``metatomic export``: reference potentials, written to model files."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from metatomic_core._elements import symbols
-
-from ._common import SuggestingGroup, checked_output, force_option, json_option, print_json
+from metatomic_core.adapters.command_group import SuggestingGroup
+from metatomic_core.adapters.console import checked_output, force_option, json_option, print_json
+from metatomic_core.foundation.elements import symbols
 
 if TYPE_CHECKING:
-    from metatomic_core import AtomisticModel
+    from metatomic_core.model.atomistic_model import AtomisticModel
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -91,7 +92,7 @@ def export() -> None:
 )
 @_common_options
 def lj(
-    output: str, as_json: bool, force: bool, sigma: Tuple[str, ...], epsilon: Tuple[str, ...], **options: Any
+    output: str, as_json: bool, force: bool, sigma: tuple[str, ...], epsilon: tuple[str, ...], **options: Any
 ) -> None:
     """Lennard-Jones; of argon by default."""
     path = checked_output(output, force)
@@ -118,9 +119,7 @@ def lj(
     "third to each, as in the energies per atom of LAMMPS' own style.",
 )
 @_common_options
-def sw(
-    output: str, as_json: bool, force: bool, file: Optional[str], parameter: Tuple[str, ...], **options: Any
-) -> None:
+def sw(output: str, as_json: bool, force: bool, file: str | None, parameter: tuple[str, ...], **options: Any) -> None:
     """Stillinger-Weber; of silicon by default."""
     if file is not None and parameter:
         raise click.UsageError("expected one of --file and --parameter, got both")
@@ -144,7 +143,7 @@ def sw(
     help="Tables in a format of LAMMPS: setfl (eam/alloy, eam/fs), or funcfl, one for each element.  [default: copper]",
 )
 @_common_options
-def eam(output: str, as_json: bool, force: bool, files: Tuple[str, ...], **options: Any) -> None:
+def eam(output: str, as_json: bool, force: bool, files: tuple[str, ...], **options: Any) -> None:
     """Embedded atom; copper of Sutton and Chen by default."""
     path = checked_output(output, force)
     _check_units(options)
@@ -156,19 +155,19 @@ def eam(output: str, as_json: bool, force: bool, files: Tuple[str, ...], **optio
     _save(model, path, as_json)
 
 
-def _list(species: Union[str, Tuple[str, ...]]) -> List[str]:
+def _list(species: str | tuple[str, ...]) -> list[str]:
     """Give one or several elements as a list; commas and blanks separate them too."""
     texts = [species] if isinstance(species, str) else species
     return [symbol for text in texts for symbol in text.replace(",", " ").split()]
 
 
-def _parameter(option: str, texts: Tuple[str, ...]) -> Any:
+def _parameter(option: str, texts: tuple[str, ...]) -> Any:
     """Give one number, or a mapping from elements and pairs of elements to numbers; None for nothing."""
     if not texts:
         return None
     if len(texts) == 1 and "=" not in texts[0]:
         return _number(option, texts[0], texts[0])
-    values: Dict[Union[str, Tuple[str, ...]], float] = {}
+    values: dict[str | tuple[str, ...], float] = {}
     for text in texts:
         name, value = _named(option, text)
         members = tuple(name.split("-"))
@@ -176,7 +175,7 @@ def _parameter(option: str, texts: Tuple[str, ...]) -> Any:
     return values
 
 
-def _named(option: str, text: str) -> Tuple[str, float]:
+def _named(option: str, text: str) -> tuple[str, float]:
     name, separator, value = text.partition("=")
     if not (name and separator):
         raise click.BadParameter(f"expected NAME=VALUE, got '{text}'", param_hint=f"'{option}'")
@@ -190,7 +189,7 @@ def _number(option: str, value: str, text: str) -> float:
         raise click.BadParameter(f"expected a number, got '{text}'", param_hint=f"'{option}'") from None
 
 
-def _check_units(options: Dict[str, Any]) -> None:
+def _check_units(options: dict[str, Any]) -> None:
     """Check that the units are known and of the right kind, and name the option that has another."""
     from metatomic_core.units import unit_conversion_factor
 
@@ -211,7 +210,7 @@ def _save(model: "AtomisticModel", path: Path, as_json: bool) -> None:
     name, species = model.metadata().name, symbols(capabilities.atomic_types)
     reach, unit, dtype = capabilities.interaction_range, capabilities.length_unit, capabilities.dtype
     if as_json:
-        data = {"file": path, "name": name, "atomic_types": capabilities.atomic_types, "atomic_symbols": species}
+        data = {"file": path, "name": name, "atomic_types": capabilities.atomic_types, "type_names": species}
         print_json({**data, "interaction_range": reach, "length_unit": unit, "dtype": dtype})
     else:
         click.echo(

@@ -13,14 +13,14 @@ from typing import Any, Dict, List, Optional, Tuple, cast
 import torch
 from metatensor.torch import Labels, TensorBlock, TensorMap
 
-from metatomic_core import _torchscript
-from metatomic_core._atomic_write import replaced_when_done
-from metatomic_core.capabilities import ModelCapabilities
-from metatomic_core.io import load_atomistic_model, read_header
-from metatomic_core.loaded import LoadedModel
-from metatomic_core.metadata import ModelMetadata
-from metatomic_core.outputs import ModelOutput
-from metatomic_core.quantities import canonical_name
+from metatomic_core.data.capabilities import ModelCapabilities
+from metatomic_core.data.metadata import ModelMetadata
+from metatomic_core.data.outputs import ModelOutput
+from metatomic_core.data.quantities import canonical_name
+from metatomic_core.foundation import torchscript
+from metatomic_core.foundation.atomic_write import replaced_when_done
+from metatomic_core.loading import load_compiled, reader_of
+from metatomic_core.model.loaded import LoadedModel
 
 from . import reference_files
 from .reference_units import check_same_unit
@@ -120,16 +120,15 @@ def convert(
     FileNotFoundError, ValueError
         If the file is no model of ours; if metatomic-torch is not installed, or has no word for what the model gives.
     """
-    if reference_files.is_reference_file(source):
+    if reader_of(source) == "metatomic-torch":
         raise ValueError(f"expected a model of metatomic-core, got '{source}', which is one of metatomic-torch already")
-    read_header(source)
     reference_files.load_library()
     if collect_extensions is not None and Path(collect_extensions).exists():
         # metatomic-torch removes the directory first
         raise ValueError(f"expected a new directory for `collect_extensions`, got '{collect_extensions}', which exists")
-    model = load_atomistic_model(source, extensions_directory)
+    model = load_compiled(source, extensions_directory)
     exported = reference_model(model)
-    with replaced_when_done(output) as temporary, _torchscript.quiet():
+    with replaced_when_done(output) as temporary, torchscript.quiet():
         exported.save(str(temporary), collect_extensions)
     return f"wrote {output}: {model.metadata().name or 'unnamed model'}, a model of metatomic-torch"
 
@@ -140,19 +139,14 @@ def reference_model(model: LoadedModel) -> Any:
     Parameters
     ----------
     model
-        The model, from a file.
+        The model, compiled.
 
     Raises
     ------
     ValueError
-        If it is from a file that can not be called so, or metatomic-torch has no word for something in it.
+        If metatomic-torch has no word for something in it.
     """
-    if not hasattr(model.script, "compute"):
-        raise ValueError(
-            f"expected a file with the method `compute`, got '{model.path}' of metatomic-core "
-            f"{model.header.core_version}, which is older; export the model again"
-        )
-    with warnings.catch_warnings(), _torchscript.quiet():
+    with warnings.catch_warnings(), torchscript.quiet():
         import metatomic.torch as reference
 
         capabilities = _capabilities(model.capabilities())
@@ -160,15 +154,15 @@ def reference_model(model: LoadedModel) -> Any:
         inputs = model.requested_inputs(use_new_names=True)
         for name, request in inputs.items():
             _check_name(name, request, "input")
-        script = _torchscript.load(_without_requests(model.path))
-        module = _torchscript.script_module(ExportedModel(model, script))
+        script = torchscript.load(_without_requests(torchscript.to_bytes(model.script, {})))
+        module = torchscript.script_module(ExportedModel(model, script))
         return reference.AtomisticModel(module, metadata, capabilities)
 
 
-def _without_requests(path: Path) -> BytesIO:
+def _without_requests(archive: bytes) -> BytesIO:
     """Give a model file the code of which defines and calls its requests by other names."""
     changed = BytesIO()
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(changed, "w") as target:
+    with zipfile.ZipFile(BytesIO(archive)) as source, zipfile.ZipFile(changed, "w") as target:
         for entry in source.infolist():
             content = source.read(entry)
             if entry.filename.endswith(".py"):

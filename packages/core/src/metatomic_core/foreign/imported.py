@@ -7,16 +7,18 @@ from typing import Any, Dict, List, Optional
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_core import io
-from metatomic_core.capabilities import ModelCapabilities
-from metatomic_core.extensions import checked_directory, extensions_with
-from metatomic_core.loaded import LoadedModel
-from metatomic_core.metadata import ModelMetadata
-from metatomic_core.model import AtomisticModel
-from metatomic_core.neighbors import NeighborListOptions
-from metatomic_core.outputs import ModelOutput
-from metatomic_core.quantities import canonical_name
-from metatomic_core.system import System
+from metatomic_core.data.capabilities import ModelCapabilities
+from metatomic_core.data.metadata import ModelMetadata
+from metatomic_core.data.neighbors import NeighborListOptions
+from metatomic_core.data.outputs import ModelOutput
+from metatomic_core.data.quantities import canonical_name
+from metatomic_core.data.system import System
+from metatomic_core.files.archive import Archive
+from metatomic_core.files.extensions import checked_directory, extensions_with
+from metatomic_core.loading import Reader, load_atomistic_model, reader_of
+from metatomic_core.model.atomistic_model import AtomisticModel
+from metatomic_core.model.loaded import LoadedModel
+from metatomic_core.model.saving import compiled_with_header
 
 from . import reference_files
 from .reference_units import check_same_unit
@@ -123,7 +125,7 @@ def load_reference_model(path: Path, extensions_directory: Optional[str] = None)
         raise ValueError(f"expected a model that metatomic-core can run, got '{path}': {error}") from error
     # by the source in the file: to walk through the compiled code takes seconds
     names = {*reference_files.used_names(path), *_OWN_NAMES}
-    scripted, header = io.compiled_with_header(wrapped, extensions_with(sorted(names)))
+    scripted, header = compiled_with_header(wrapped, extensions_with(sorted(names)))
     return LoadedModel(scripted, header, path, extensions_directory)
 
 
@@ -195,16 +197,22 @@ def _metadata(found: Any) -> ModelMetadata:
 def convert(
     source: Path, output: Path, extensions_directory: Optional[str] = None, collect_extensions: Optional[str] = None
 ) -> str:
-    """Write the model of a file of metatomic-torch as a file of ours; see ``metatomic convert``.
+    """Write the model of a file in another format as a file of ours; see ``metatomic convert``.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If the file is no model of metatomic-torch, or for the reasons of `load_reference_model`.
+        If the file is in no other format that is read, or for the reasons of `load_atomistic_model`.
     """
-    if not reference_files.is_reference_file(source):
-        io.read_header(source)  # which says what else it is
-        raise ValueError(f"expected a model of metatomic-torch, got '{source}', which is one of metatomic-core already")
-    model = load_reference_model(source, extensions_directory)
+    if reader_of(source) is None:
+        raise ValueError(f"expected a model in another format, got '{source}', which is one of metatomic-core already")
+    model = load_atomistic_model(source, extensions_directory)
     model.save(str(output), collect_extensions)
     return f"wrote {output}: {model.metadata().name or 'unnamed model'}, a model of metatomic-core"
+
+
+def _recognises(path: Path, archive: Optional[Archive]) -> bool:
+    return archive is not None and reference_files.is_reference_archive(archive)
+
+
+reader = Reader(_recognises, load_reference_model)

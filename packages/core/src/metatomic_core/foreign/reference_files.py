@@ -10,20 +10,19 @@ import re
 import zipfile
 from importlib import metadata as importlib_metadata
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 import torch
 
-from metatomic_core import _torchscript
-from metatomic_core._archive import Archive, opened, read_archive
-from metatomic_core._extension_discovery import is_registered, used_names_in_source
-from metatomic_core._shared_libraries import (
+from metatomic_core.files.archive import Archive, opened, read_archive
+from metatomic_core.files.extension_discovery import is_registered, used_names_in_source
+from metatomic_core.files.shared_libraries import (
     file_sha256,
     find_in_distribution,
     library_stem,
     loaded_extensions,
     mapped_libraries,
 )
+from metatomic_core.foundation import torchscript
 
 DISTRIBUTION = "metatomic-torch"
 # The classes of one series take part in the files of that series only; older releases of it lack what is used here.
@@ -37,7 +36,7 @@ _FORMER_VERSION_FILE = "metatensor-version"
 _MISSING = re.compile(r"Unknown type name '__torch__\.torch\.classes\.([\w.]+)'|Unknown builtin op: ([\w:]+)")
 
 
-def extra_files(path: Path) -> Dict[str, str]:
+def extra_files(path: Path) -> dict[str, str]:
     """Give the extra files of a TorchScript archive by name; nothing if the file is no intact archive."""
     try:
         return read_archive(path).extra
@@ -46,28 +45,19 @@ def extra_files(path: Path) -> Dict[str, str]:
         return {}
 
 
-def used_names(path: Path) -> List[str]:
+def used_names(path: Path) -> list[str]:
     """List the custom classes and operators in the code of a file, see `used_names_in_source`."""
     with open(path, "rb") as file, opened(file, f"'{path}'") as archive:
         sources = [archive.read(name).decode("utf-8") for name in archive.namelist() if name.endswith(".py")]
     return used_names_in_source("\n".join(sources))
 
 
-def is_reference_file(path: Path) -> bool:
-    """Tell whether a file is a model of metatomic-torch, of any version."""
-    return path.is_file() and _is_reference(extra_files(path))
-
-
 def is_reference_archive(archive: Archive) -> bool:
     """Tell whether an archive that was read is an intact model of metatomic-torch, of any version."""
-    return _is_reference(archive.extra)
+    return VERSION_FILE in archive.extra or _FORMER_VERSION_FILE in archive.extra
 
 
-def _is_reference(extra: Dict[str, str]) -> bool:
-    return (VERSION_FILE in extra or _FORMER_VERSION_FILE in extra) and "metatomic-core.json" not in extra
-
-
-def load_library(directory: Optional[Path] = None) -> None:
+def load_library(directory: Path | None = None) -> None:
     """Load the library of metatomic-torch, unless it is loaded.
 
     Parameters
@@ -120,7 +110,7 @@ def _check_series(what: str, version: str) -> None:
         raise ValueError(f"expected {what} of version {SERIES}, got {version}")
 
 
-def load(path: Path, extensions_directory: Optional[Path] = None) -> torch.jit.ScriptModule:
+def load(path: Path, extensions_directory: Path | None = None) -> torch.jit.ScriptModule:
     """Load the model in a file of metatomic-torch, with the libraries it needs; its code runs.
 
     Raises
@@ -137,7 +127,7 @@ def load(path: Path, extensions_directory: Optional[Path] = None) -> torch.jit.S
     _check_series(f"a model of metatomic-torch in '{path}'", found[VERSION_FILE])
     load_library(extensions_directory)
     model, missing = _try_to_load(path)
-    failed: List[str] = []
+    failed: list[str] = []
     if missing:
         # the list in the file names whatever was loaded when it was written: only now is it known that some are needed
         failed = _load_extensions(found, extensions_directory)
@@ -151,10 +141,10 @@ def load(path: Path, extensions_directory: Optional[Path] = None) -> torch.jit.S
     return model
 
 
-def _try_to_load(path: Path) -> Tuple[Optional[torch.jit.ScriptModule], str]:
+def _try_to_load(path: Path) -> tuple[torch.jit.ScriptModule | None, str]:
     """Give the model, or else the name of a class or operator that no loaded library registers."""
     try:
-        return _torchscript.load(str(path)), ""
+        return torchscript.load(str(path)), ""
     except (RuntimeError, UnicodeDecodeError) as error:
         missing = _MISSING.search(str(error))
         if missing is not None:
@@ -163,7 +153,7 @@ def _try_to_load(path: Path) -> Tuple[Optional[torch.jit.ScriptModule], str]:
         raise ValueError(f"expected a model file that torch can load, got '{path}': {reason}") from error
 
 
-def _load_extensions(found: Dict[str, str], directory: Optional[Path]) -> List[str]:
+def _load_extensions(found: dict[str, str], directory: Path | None) -> list[str]:
     """Load the extensions that a file lists, where they are found and load; say which did not, and why.
 
     A file made with a GPU lists libraries that no machine without one can load, needed or not.
@@ -188,18 +178,18 @@ def _load_extensions(found: Dict[str, str], directory: Optional[Path]) -> List[s
     return failed
 
 
-def _loaded_names() -> List[str]:
+def _loaded_names() -> list[str]:
     return [path.name for path in loaded_extensions()]
 
 
-def _listed(found: Dict[str, str], name: str) -> List[Dict[str, str]]:
+def _listed(found: dict[str, str], name: str) -> list[dict[str, str]]:
     try:
         return [{key: str(entry[key]) for key in ("name", "path", "sha256")} for entry in json.loads(found[name])]
     except (KeyError, TypeError, ValueError):
         return []
 
 
-def _in_directory(name: str, sha256: str, directory: Optional[Path]) -> Optional[Path]:
+def _in_directory(name: str, sha256: str, directory: Path | None) -> Path | None:
     """Find a collected library by its name; the file, as everywhere, must be the one that was collected."""
     paths = sorted(directory.rglob(name)) if directory is not None else []
     for path in paths:
@@ -213,7 +203,7 @@ def _in_directory(name: str, sha256: str, directory: Optional[Path]) -> Optional
     return None
 
 
-def _installed(name: str) -> Optional[Path]:
+def _installed(name: str) -> Path | None:
     """Find a library in any installed distribution; no path in a model file is followed."""
     stem = library_stem(name)
     for distribution in importlib_metadata.distributions():

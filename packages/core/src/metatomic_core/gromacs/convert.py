@@ -2,21 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Dict, List, Optional
 
 import torch
 
-from metatomic_core import _torchscript
-from metatomic_core._atomic_write import replaced_when_done
-from metatomic_core._elements import SYMBOLS, symbols
-from metatomic_core.capabilities import ModelCapabilities
-from metatomic_core.extensions import needed_extensions
-from metatomic_core.foreign.reference_files import is_reference_file
-from metatomic_core.io import checked_target, load_atomistic_model
-from metatomic_core.loaded import LoadedModel
-from metatomic_core.outputs import ModelOutput
-from metatomic_core.quantities import base_quantity, canonical_name
-from metatomic_core.selection import pick_output
+from metatomic_core.data.capabilities import ModelCapabilities
+from metatomic_core.data.outputs import ModelOutput
+from metatomic_core.data.quantities import base_quantity, canonical_name
+from metatomic_core.data.selection import pick_output
+from metatomic_core.foundation import torchscript
+from metatomic_core.foundation.atomic_write import checked_target, replaced_when_done
+from metatomic_core.foundation.elements import SYMBOLS, symbols
+from metatomic_core.loading import load_compiled
+from metatomic_core.model.loaded import LoadedModel
 
 from .instructions import Report, Use, mdp_lines, notes
 from .libraries import SEPARATOR, library_paths
@@ -34,9 +31,9 @@ def convert(
     output: Path,
     *,
     pairs: bool = False,
-    variant: Optional[str] = None,
-    library_directory: Optional[str] = None,
-    extensions_directory: Optional[str] = None,
+    variant: str | None = None,
+    library_directory: str | None = None,
+    extensions_directory: str | None = None,
 ) -> Report:
     """Write a model as a file that GROMACS runs.
 
@@ -70,13 +67,10 @@ def convert(
     if output.suffix != _SUFFIX:
         raise ValueError(f"expected a file name that ends in '{_SUFFIX}', which GROMACS wants, got '{output}'")
     path = checked_target(output)
-    model = load_atomistic_model(source, extensions_directory)
+    model = load_compiled(source, extensions_directory)
     energy = _energy_output(model.capabilities(), variant)
     charge = _charge_input(model.requested_inputs())
-    # the header of a model of metatomic-torch does not list its extensions before it is saved
-    foreign = is_reference_file(source)
-    extensions = needed_extensions(model.script) if foreign else model.header.extensions
-    libraries = library_paths(extensions, library_directory)
+    libraries = library_paths(model.header.extensions, library_directory)
     types = model.capabilities().atomic_types
     use = Use(
         model_file=str(path.resolve()) if library_directory is None else path.name,
@@ -88,14 +82,14 @@ def convert(
     )
     report = _report(model, path, energy, libraries, use)
     module = (GromacsPairsModel if pairs else GromacsModel)(model.script, energy, charge)
-    scripted = _torchscript.script_module(module.eval())
+    scripted = torchscript.script_module(module.eval())
     extra = {_LIBRARIES_FILE: SEPARATOR.join(libraries), _REPORT_FILE: json.dumps(report.data(), default=str)}
     with replaced_when_done(path) as temporary:
-        temporary.write_bytes(_torchscript.to_bytes(scripted, extra))
+        temporary.write_bytes(torchscript.to_bytes(scripted, extra))
     return report
 
 
-def _energy_output(capabilities: ModelCapabilities, variant: Optional[str]) -> str:
+def _energy_output(capabilities: ModelCapabilities, variant: str | None) -> str:
     outputs = capabilities.outputs
     if "energy" not in {base_quantity(name) for name in outputs}:
         given = ", ".join(sorted({canonical_name(name) for name in outputs})) or "nothing"
@@ -107,7 +101,7 @@ def _energy_output(capabilities: ModelCapabilities, variant: Optional[str]) -> s
     return name
 
 
-def _charge_input(inputs: Dict[str, ModelOutput]) -> str:
+def _charge_input(inputs: dict[str, ModelOutput]) -> str:
     """Give the name of the input that is the total charge, or the empty string; refuse all other inputs."""
     charge = ""
     for name, requested in inputs.items():
@@ -120,7 +114,7 @@ def _charge_input(inputs: Dict[str, ModelOutput]) -> str:
     return charge
 
 
-def _link_type(atomic_types: List[int]) -> str:
+def _link_type(atomic_types: list[int]) -> str:
     """Give the symbol of an element that the model knows."""
     elements = [number for number in atomic_types if 1 <= number <= len(SYMBOLS)]
     if not elements:
@@ -137,7 +131,7 @@ def _largest_cutoff(model: LoadedModel, pairs: bool) -> float:
     return max(cutoffs, default=0.0)
 
 
-def _report(model: LoadedModel, path: Path, energy: str, libraries: List[str], use: Use) -> Report:
+def _report(model: LoadedModel, path: Path, energy: str, libraries: list[str], use: Use) -> Report:
     unavailable = {canonical_name(name) for name in model.capabilities().outputs} - {canonical_name(energy)}
     return Report(
         file=path,

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 # Inputs in the order in which the modules take them, without and with pairs; "nnp-charge" follows where it is wanted.
 INPUTS = {
@@ -41,7 +41,7 @@ class Use:
     link_type: str
     knows_hydrogen: bool
 
-    def inputs(self) -> Tuple[str, ...]:
+    def inputs(self) -> tuple[str, ...]:
         """Give the inputs that GROMACS has to give, in order."""
         return INPUTS[self.pairs] + (("nnp-charge",) if self.charge else ())
 
@@ -81,12 +81,12 @@ class Report:
     energy: str
     release: str
     torch_version: str
-    mdp: Dict[str, str]
-    libraries: List[str]
-    unavailable: List[str]
-    notes: List[str]
+    mdp: dict[str, str]
+    libraries: list[str]
+    unavailable: list[str]
+    notes: list[str]
 
-    def data(self) -> Dict[str, Any]:
+    def data(self) -> dict[str, Any]:
         """Give everything as data."""
         return dataclasses.asdict(self)
 
@@ -101,7 +101,7 @@ class Report:
         return "\n".join(lines)
 
 
-def mdp_lines(use: Use) -> Dict[str, str]:
+def mdp_lines(use: Use) -> dict[str, str]:
     """Give the lines of the mdp file."""
     lines = {"nnpot-active": "true", "nnpot-modelfile": use.model_file, "nnpot-input-group": "System"}
     lines.update({f"nnpot-model-input{i}": name for i, name in enumerate(use.inputs(), start=1)})
@@ -118,7 +118,7 @@ def mdp_lines(use: Use) -> Dict[str, str]:
     return lines
 
 
-def notes(use: Use, unavailable: List[str]) -> List[str]:
+def notes(use: Use, unavailable: list[str]) -> list[str]:
     """Give what a user has to know beside the lines."""
     found = ["no NPT (pcoupl = no): GROMACS leaves the virial of the model out, so that pressures are wrong"]
     if use.charge:

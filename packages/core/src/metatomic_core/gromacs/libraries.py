@@ -1,13 +1,17 @@
 """Paths of the libraries that a file for GROMACS names, for GROMACS to open before it loads the model."""
 
 from pathlib import Path
-from typing import List, Optional, Tuple
 
-from metatomic_core._extension_records import Extension
-from metatomic_core._shared_libraries import find_in_distribution, library_stem, loaded_extensions, mapped_libraries
+from metatomic_core.files.extension_records import Extension
+from metatomic_core.files.shared_libraries import (
+    find_in_distribution,
+    library_stem,
+    loaded_extensions,
+    mapped_libraries,
+)
 
 # What all models need, in the order in which to open them: distribution and file name.
-_BASE: Tuple[Tuple[Optional[str], str], ...] = (
+_BASE: tuple[tuple[str | None, str], ...] = (
     ("metatensor-core", "libmetatensor.so"),
     ("metatensor-torch", "libmetatensor_torch.so"),
 )
@@ -15,7 +19,7 @@ _BASE: Tuple[Tuple[Optional[str], str], ...] = (
 SEPARATOR = ":"
 
 
-def library_paths(extensions: List[Extension], directory: Optional[str]) -> List[str]:
+def library_paths(extensions: list[Extension], directory: str | None) -> list[str]:
     """List the libraries that a model needs, those that others need first.
 
     Parameters
@@ -47,7 +51,7 @@ def library_paths(extensions: List[Extension], directory: Optional[str]) -> List
     return paths
 
 
-def _path(distribution: Optional[str], name: str) -> Path:
+def _path(distribution: str | None, name: str) -> Path:
     """Give the path of a library that is loaded, or installed as part of a distribution."""
     loaded = [*loaded_extensions(), *mapped_libraries().values()]
     candidates = [path for path in loaded if library_stem(path.name) == library_stem(name)]

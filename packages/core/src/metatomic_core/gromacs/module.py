@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Tuple
 
 import torch
 
-from metatomic_core._elements import symbols
+from metatomic_core.foundation.elements import symbols
 
 from .cell_list import half_list
 from .pairs import both_ways, pairs_of_gromacs, within
@@ -170,16 +170,19 @@ class GromacsModel(torch.nn.Module):
     ) -> torch.Tensor:
         types = self._checked_types(numbers, probe)
         structure: Dict[str, torch.Tensor] = {"types": types, "positions": exact, "cell": cell, "pbc": pbc}
-        units = {"length": "nm", "energy": "kJ/mol"}
+        units: Dict[str, Dict[str, str]] = {"engine": {"length": "nm", "energy": "kJ/mol"}}
+        inputs: Dict[str, torch.Tensor] = {}
         if self._charge != "":
             if nnp_charge is None:
                 raise ValueError("expected the input `nnp-charge`, which this model needs, got none")
-            structure[self._charge] = nnp_charge.detach()
-            units[self._charge] = "e"
+            inputs[self._charge] = nnp_charge.detach()
+            units["inputs"] = {self._charge: "e"}
         request = {"energy": self._energy, "forces": self._energy}
         outputs: Dict[str, str] = {}
         lists = [self._lists(pairs, exact, cell, pbc)]
-        results, _ = self.model.evaluate([structure], lists, None, request, outputs, units)
+        results, _, _ = self.model.evaluate(
+            [structure], lists, None, request, outputs, units, check_consistency=False, vectors=None, inputs=[inputs]
+        )
         energy, forces = results["energy"].sum(), results["forces"]
         if probe:
             # the model has worked; so close atoms need not have an energy that is a number

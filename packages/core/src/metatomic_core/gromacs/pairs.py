@@ -8,7 +8,7 @@ from typing import List
 
 import torch
 
-from metatomic_core._pairs import pair_vectors
+from metatomic_core.pipeline.pairs import pair_vectors
 
 from .cell_list import complete_cell
 

@@ -11,8 +11,6 @@ on one point they have no energy, and folded into the box all would be neighbors
 used, as long as it is a number: it has to work, whatever species the model knows.
 """
 
-from typing import Optional
-
 import torch
 
 
@@ -25,9 +23,9 @@ def probe_line(n_atoms: int, like: torch.Tensor) -> torch.Tensor:
 def is_probe(
     positions: torch.Tensor,
     numbers: torch.Tensor,
-    box: Optional[torch.Tensor],
-    atom_pairs: Optional[torch.Tensor] = None,
-    pair_shifts: Optional[torch.Tensor] = None,
+    box: torch.Tensor | None,
+    atom_pairs: torch.Tensor | None = None,
+    pair_shifts: torch.Tensor | None = None,
 ) -> bool:
     """Tell whether the input is one of grompp.
 
@@ -52,7 +50,7 @@ def is_probe(
     return bool(((positions - line).abs() <= 1e-5 * line).all())
 
 
-def _is_first_pair(atom_pairs: Optional[torch.Tensor], pair_shifts: Optional[torch.Tensor]) -> bool:
+def _is_first_pair(atom_pairs: torch.Tensor | None, pair_shifts: torch.Tensor | None) -> bool:
     """Tell whether there is nothing but the pair of the first two atoms, without a shift; true where none is given."""
     if atom_pairs is None or pair_shifts is None:
         return True

@@ -6,12 +6,13 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
 
-from metatomic_core._elements import SYMBOLS
-from metatomic_core._validation import DTYPES, check_choice
-from metatomic_core.capabilities import ModelCapabilities
-from metatomic_core.metadata import ModelMetadata
-from metatomic_core.model import AtomisticModel
-from metatomic_core.outputs import ModelOutput
+from metatomic_core.data.capabilities import ModelCapabilities
+from metatomic_core.data.checks import DTYPES
+from metatomic_core.data.metadata import ModelMetadata
+from metatomic_core.data.outputs import ModelOutput
+from metatomic_core.foundation.checks import check_choice
+from metatomic_core.foundation.elements import SYMBOLS
+from metatomic_core.model.atomistic_model import AtomisticModel
 
 Species = Union[str, int]
 
@@ -91,14 +92,6 @@ def check_number(name: str, value: Any, minimum: float = -math.inf, *, strict: b
         bound = "" if minimum == -math.inf else f" {'above' if strict else 'not below'} {minimum:g}"
         raise ValueError(f"expected `{name}` to be a finite number{bound}, got {number:g}")
     return number
-
-
-def species_table(species: List[int]) -> torch.Tensor:
-    """Give a table from atomic number to the place in the list of species, for `species_of`."""
-    table = torch.zeros(max(species) + 1, dtype=torch.int64)
-    for index, number in enumerate(species):
-        table[number] = index
-    return table
 
 
 def make_model(

@@ -4,7 +4,7 @@ from typing import Tuple
 
 import torch
 
-from ._common import switch
+from ._common import switch, whole_power
 
 REFERENCE = (
     "A. P. Sutton and J. Chen, Phil. Mag. Lett. 61, 139 (1990), https://doi.org/10.1080/09500839008206493: copper"
@@ -47,8 +47,8 @@ class SuttonChen(torch.nn.Module):
         """Give density at the first atom, density at the second one, and pair energy, each of the shape (n_pairs,)."""
         x = self.a * r2.rsqrt()
         factor = switch(r2, self.onset, self.cutoff)
-        density = x.pow(self.m) * factor
-        return density, density, self.epsilon * x.pow(self.n) * factor
+        density = whole_power(x, self.m) * factor
+        return density, density, self.epsilon * whole_power(x, self.n) * factor
 
     def embedding(self, density: torch.Tensor, species: torch.Tensor) -> torch.Tensor:
         """Give the embedding energy of each atom, shape (n_atoms,)."""

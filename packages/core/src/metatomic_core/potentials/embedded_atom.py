@@ -6,16 +6,17 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_core.model import AtomisticModel
-from metatomic_core.neighbors import NeighborListOptions
-from metatomic_core.outputs import ModelOutput
-from metatomic_core.system import System
+from metatomic_core.authors import energy_output_from_terms, pairs, species_index, species_table, sum_at_atoms
+from metatomic_core.data.neighbors import NeighborListOptions
+from metatomic_core.data.outputs import ModelOutput
+from metatomic_core.data.system import System
+from metatomic_core.model.atomistic_model import AtomisticModel
 from metatomic_core.units import unit_conversion_factor
 
 from . import _sutton_chen as sutton_chen
-from ._common import energy_map, joined_pairs, pair_kinds, species_of
+from ._common import pair_kinds
 from ._eam_files import EAMTables, read_eam
-from ._setup import Species, atomic_number, chosen_species, make_model, species_table, symbol
+from ._setup import Species, atomic_number, chosen_species, make_model, symbol
 from ._splines import N_COEFFICIENTS, cubic, interval_of, spline_coefficients
 from ._text_files import PathLike
 
@@ -90,19 +91,18 @@ class EmbeddedAtom(torch.nn.Module):
         results: Dict[str, TensorMap] = {}
         if "energy" not in outputs:
             return results
-        vectors, first, second = joined_pairs(systems, NeighborListOptions(self.cutoff, False, True))
-        species = species_of(systems, self.species_of_type)
+        first, second, vectors = pairs(systems, NeighborListOptions(self.cutoff, full_list=False, strict=True))
+        species = species_index(systems, self.species_of_type)
         kind = pair_kinds(species, self.n_species, first, second)
         at_first, at_second, pair = self.functions.pair_functions(vectors.square().sum(1), kind)
-        density = torch.zeros(species.size(0), dtype=vectors.dtype, device=vectors.device)
-        density = density.index_add(0, first, at_first).index_add(0, second, at_second)
+        density = sum_at_atoms(systems, at_first, first).index_add(0, second, at_second)
         terms = [(pair, [first, second]), (self.functions.embedding(density, species), [])]
-        results["energy"] = energy_map(terms, systems, outputs["energy"], selected_atoms)
+        results["energy"] = energy_output_from_terms(systems, terms, outputs["energy"], selected_atoms)
         return results
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         """List the one half list."""
-        return [NeighborListOptions(self.cutoff, False, True)]
+        return [NeighborListOptions(self.cutoff, full_list=False, strict=True)]
 
 
 def embedded_atom(
@@ -135,6 +135,11 @@ def embedded_atom(
         Units of the file and of the model.  The parameters of copper are converted to them.
     dtype
         "float64" or "float32".
+
+    Returns
+    -------
+    AtomisticModel
+        The model, on the CPU, ready to be saved.
 
     Raises
     ------

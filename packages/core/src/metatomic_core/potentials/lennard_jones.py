@@ -7,15 +7,16 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_core._validation import check_choice
-from metatomic_core.model import AtomisticModel
-from metatomic_core.neighbors import NeighborListOptions
-from metatomic_core.outputs import ModelOutput
-from metatomic_core.system import System
+from metatomic_core.authors import energy_output_from_terms, pairs, species_index, species_table
+from metatomic_core.data.neighbors import NeighborListOptions
+from metatomic_core.data.outputs import ModelOutput
+from metatomic_core.data.system import System
+from metatomic_core.foundation.checks import check_choice
+from metatomic_core.model.atomistic_model import AtomisticModel
 from metatomic_core.units import unit_conversion_factor
 
-from ._common import energy_map, joined_pairs, pair_kinds, select, species_of, switch
-from ._setup import Species, atomic_number, check_number, make_model, species_list, species_table, symbol
+from ._common import pair_kinds, select, switch
+from ._setup import Species, atomic_number, check_number, make_model, species_list, symbol
 
 # argon, Michels, Wijker and Wijker, Physica 15, 627 (1949); used by Verlet, Phys. Rev. 159, 98 (1967)
 ARGON_SIGMA = 3.405  # angstrom
@@ -65,20 +66,21 @@ class LennardJones(torch.nn.Module):
         results: Dict[str, TensorMap] = {}
         if "energy" not in outputs:
             return results
-        vectors, first, second = joined_pairs(systems, NeighborListOptions(self.cutoff, False, True))
-        kind = pair_kinds(species_of(systems, self.species_of_type), self.n_species, first, second)
+        first, second, vectors = pairs(systems, NeighborListOptions(self.cutoff, full_list=False, strict=True))
+        kind = pair_kinds(species_index(systems, self.species_of_type), self.n_species, first, second)
         r2 = vectors.square().sum(1)
         s = select(self.sigma2, kind) / r2
         s3 = s * s * s
         energy = select(self.epsilon4, kind) * (s3 * (s3 - 1.0)) - select(self.at_cutoff, kind)
         if self.smooth:
             energy = energy * switch(r2, self.onset, self.cutoff)
-        results["energy"] = energy_map([(energy, [first, second])], systems, outputs["energy"], selected_atoms)
+        terms = [(energy, [first, second])]
+        results["energy"] = energy_output_from_terms(systems, terms, outputs["energy"], selected_atoms)
         return results
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         """List the one half list."""
-        return [NeighborListOptions(self.cutoff, False, True)]
+        return [NeighborListOptions(self.cutoff, full_list=False, strict=True)]
 
 
 def lennard_jones(
@@ -126,6 +128,11 @@ def lennard_jones(
         Units of the parameters and of the model.
     dtype
         "float64" or "float32".
+
+    Returns
+    -------
+    AtomisticModel
+        The model, on the CPU, ready to be saved.
 
     Raises
     ------

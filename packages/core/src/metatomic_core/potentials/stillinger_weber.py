@@ -6,15 +6,16 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_core._validation import check_choice
-from metatomic_core.model import AtomisticModel
-from metatomic_core.neighbors import NeighborListOptions
-from metatomic_core.outputs import ModelOutput
-from metatomic_core.system import System
+from metatomic_core.authors import energy_output_from_terms, needs_atoms, pairs, species_index, species_table
+from metatomic_core.data.neighbors import NeighborListOptions
+from metatomic_core.data.outputs import ModelOutput
+from metatomic_core.data.system import System
+from metatomic_core.foundation.checks import check_choice
+from metatomic_core.model.atomistic_model import AtomisticModel
 from metatomic_core.units import unit_conversion_factor
 
-from ._common import energy_map, joined_pairs, needs_atomic_energies, pair_kinds, select, species_of
-from ._setup import Species, check_number, chosen_species, make_model, species_list, species_table, symbol
+from ._common import pair_kinds, select, shared_whole_number, whole_power
+from ._setup import Species, check_number, chosen_species, make_model, species_list, symbol
 from ._sw_files import Entry, Triple, entry_fields, pair_tables, read_sw, triple_tables
 from ._text_files import PathLike
 
@@ -65,6 +66,9 @@ class StillingerWeber(torch.nn.Module):
         self.n_species = n
         self.thirds = thirds
         self.cutoff = float(pairs["reach"].max())
+        # exponents that are the same whole number for all kinds of pairs, or -1: products are quicker than powers
+        self.whole_p = shared_whole_number(pairs["p"])
+        self.whole_q = shared_whole_number(pairs["q"])
         self.register_buffer("species_of_type", species_table(species))
         for name, table in pairs.items():
             self.register_buffer(name, table)
@@ -84,67 +88,88 @@ class StillingerWeber(torch.nn.Module):
         results: Dict[str, TensorMap] = {}
         if "energy" not in outputs:
             return results
-        vectors, first, second = joined_pairs(systems, NeighborListOptions(self.cutoff, True, True))
-        species = species_of(systems, self.species_of_type)
+        first, second, vectors = pairs(systems, NeighborListOptions(self.cutoff, full_list=True, strict=True))
+        species = species_index(systems, self.species_of_type)
         kind = pair_kinds(species, self.n_species, first, second)
         r = vectors.square().sum(1).sqrt()
-        # at the cutoff itself, where rounding may bring a pair of the list, the exponentials are not defined
-        inside = r < select(self.reach, kind)
-        if not bool(inside.all()):
-            kept = torch.nonzero(inside).flatten()
-            vectors, r = vectors.index_select(0, kept), r.index_select(0, kept)
-            first, second, kind = first.index_select(0, kept), second.index_select(0, kept), kind.index_select(0, kept)
-        inverse = 1.0 / (r - select(self.cut, kind))
-        pair = self._pair_energy(r, inverse, kind)
+        # the exponentials are not defined at the cutoff itself, where rounding may bring a pair of the list, and beyond
+        # the reach of kinds that have a shorter one
+        reach = select(self.reach, kind)
+        inside = r < reach
+        if torch.jit.is_scripting():
+            # measured: 1.2 times as fast for GaN as a mask, 1.02 times for silicon
+            if not bool(inside.all()):
+                kept = torch.nonzero(inside).flatten()
+                vectors, r, kind = vectors.index_select(0, kept), r.index_select(0, kept), kind.index_select(0, kept)
+                first, second = first.index_select(0, kept), second.index_select(0, kept)
+        else:
+            # computed at a harmless distance, to count nothing: no branch on values, which can not be traced
+            r = torch.where(inside, r, 0.5 * reach)
+        inverse, inverse_r = 1.0 / (r - select(self.cut, kind)), 1.0 / r
+        pair = self._pair_energy(inverse_r, inverse, kind)
         factor = (select(self.gamma_sigma, kind) * inverse).exp()
+        if not torch.jit.is_scripting():
+            pair, factor = pair * inside, factor * inside
         own = select(self.own, kind) * factor.square()
-        moments = _moments(factor, vectors / r.unsqueeze(1))
+        moments = _moments(factor, vectors, inverse_r)
         # of the neighbors of each species of each atom
         place = first
         if self.n_species > 1:
             place = first * self.n_species + species.index_select(0, second)
         sums, weighted = self._sums(moments, place, species)
-        if self.thirds and needs_atomic_energies(outputs["energy"], selected_atoms):
+        if self.thirds and needs_atoms(outputs["energy"], selected_atoms):
             # `three` has all triplets of a pair; two pairs share a triplet, and three atoms its energy
-            three = (moments * weighted.index_select(0, place)).sum(1) - own
+            three = -own
+            for moment, column in zip(moments, weighted.unbind(1)):
+                three = three + moment * column.index_select(0, place)
             terms = [(0.5 * pair + three / 6.0, [first]), (three / 3.0, [second])]
         else:
             triplets = 0.5 * (weighted * sums).sum(1).reshape(-1, self.n_species).sum(1)
             terms = [(0.5 * (pair - own), [first]), (triplets, [])]
-        results["energy"] = energy_map(terms, systems, outputs["energy"], selected_atoms)
+        results["energy"] = energy_output_from_terms(systems, terms, outputs["energy"], selected_atoms)
         return results
 
     def _sums(
-        self, moments: torch.Tensor, place: torch.Tensor, species: torch.Tensor
+        self, moments: List[torch.Tensor], place: torch.Tensor, species: torch.Tensor
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         """Give the moments of each species around each atom, and the same weighted and summed over the other species.
 
         Both have the shape (n_atoms * n_species, 10); half of their product is the energy of all triplets.
         """
         n_rows = species.size(0) * self.n_species
-        sums = torch.zeros(n_rows, moments.size(1), dtype=moments.dtype, device=moments.device)
-        sums = sums.index_add(0, place, moments)
+        zeros = torch.zeros(n_rows, dtype=moments[0].dtype, device=moments[0].device)
+        # one by one: up to 1.4 times as fast as the sum of rows of ten, also when compiled
+        sums = torch.stack([zeros.index_add(0, place, moment) for moment in moments], dim=1)
         if self.n_species == 1:
             return sums, sums * self.weights.reshape(1, -1)
-        by_atom = sums.reshape(-1, 1, self.n_species, moments.size(1))
+        by_atom = sums.reshape(-1, 1, self.n_species, sums.size(1))
         weighted = (self.weights.index_select(0, species) * by_atom).sum(2)
-        return sums, weighted.reshape(n_rows, moments.size(1))
+        return sums, weighted.reshape(n_rows, sums.size(1))
 
-    def _pair_energy(self, r: torch.Tensor, inverse: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
-        repulsion = select(self.repulsion, kind) * r.pow(-select(self.p, kind))
-        attraction = select(self.attraction, kind) * r.pow(-select(self.q, kind))
+    def _pair_energy(self, inverse_r: torch.Tensor, inverse: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+        repulsion = select(self.repulsion, kind)
+        if self.whole_p > 0:
+            repulsion = repulsion * whole_power(inverse_r, self.whole_p)
+        elif self.whole_p < 0:
+            repulsion = repulsion * inverse_r.pow(select(self.p, kind))
+        attraction = select(self.attraction, kind)
+        if self.whole_q > 0:
+            attraction = attraction * whole_power(inverse_r, self.whole_q)
+        elif self.whole_q < 0:
+            attraction = attraction * inverse_r.pow(select(self.q, kind))
         return (repulsion - attraction) * (select(self.sigma, kind) * inverse).exp()
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         """List the one full list."""
-        return [NeighborListOptions(self.cutoff, True, True)]
+        return [NeighborListOptions(self.cutoff, full_list=True, strict=True)]
 
 
-def _moments(factor: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
-    """Give the contribution of each neighbor to the moments, shape (n_pairs, 10)."""
-    factor = factor.unsqueeze(1)
-    linear = factor * directions
-    return torch.cat([factor, linear, linear * directions, linear * directions.roll(-1, 1)], dim=1)
+def _moments(factor: torch.Tensor, vectors: torch.Tensor, inverse_r: torch.Tensor) -> List[torch.Tensor]:
+    """Give the contribution of each neighbor to each of the ten moments, shape (n_pairs,)."""
+    vector_x, vector_y, vector_z = vectors.unbind(1)
+    x, y, z = vector_x * inverse_r, vector_y * inverse_r, vector_z * inverse_r
+    ex, ey, ez = factor * x, factor * y, factor * z
+    return [factor, ex, ey, ez, ex * x, ey * y, ez * z, ex * y, ey * z, ez * x]
 
 
 def stillinger_weber(
@@ -184,6 +209,11 @@ def stillinger_weber(
         one cutoff, and engines that divide space, as LAMMPS does, need no pairs of the copies of atoms around.
         "thirds": each atom of the triplet has a third, as in the energies per atom of LAMMPS' own style; then it
         depends on atoms within twice the cutoff.
+
+    Returns
+    -------
+    AtomisticModel
+        The model, on the CPU, ready to be saved.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 // The part of LAMMPS' plugin interface that is used here.
 //
-// LAMMPS documents this interface (manual, "Writing plugins"), but the header that declares it is not part of every
-// installation: the wheel lacks it.  The layout is the one of LAMMPS 22 Jul 2025.
+// LAMMPS documents this interface (manual, "Writing plugins"), but the header that declares it is
+// not part of every installation: the wheel lacks it.  The layout is the one of LAMMPS 22 Jul 2025.
 
 #ifndef METATOMIC_LAMMPS_PLUGIN_API_H
 #define METATOMIC_LAMMPS_PLUGIN_API_H

@@ -3,15 +3,21 @@
 #ifndef METATOMIC_FILES_H
 #define METATOMIC_FILES_H
 
-#include "metatomic_options.h"
+#include "metatomic_queries.h"
 
 #include <string>
 
 namespace metatomic {
 
-// Check a model file and load the libraries that it needs, from `directory` or from installed distributions.
-Words prepare_model_file(const std::string &path, const std::string &directory);
+struct ModelFile {
+  ModelQueries queries;
+  Words warnings;
+};
 
-}    // namespace metatomic
+// Check a model file, read its header, and load the libraries that it needs, from `directory` or
+// from installed distributions.
+ModelFile prepare_model_file(const std::string &path, const std::string &directory);
+
+}  // namespace metatomic
 
 #endif

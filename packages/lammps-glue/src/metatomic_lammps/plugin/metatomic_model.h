@@ -1,17 +1,21 @@
 // A model file: loading it, and calling its exported method `evaluate` with plain arrays.
 //
-// The only part that knows torch.  All functions throw std::exception; `message` gives the text for the user.
+// The only part that knows torch.  All functions throw std::exception; `message` gives the text for
+// the user.
 
 #ifndef METATOMIC_MODEL_H
 #define METATOMIC_MODEL_H
 
 #include "metatomic_options.h"
+#include "metatomic_profile.h"
+#include "metatomic_queries.h"
 
 #include <cstdint>
 #include <exception>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace metatomic {
@@ -26,7 +30,8 @@ struct Query {
   bool pbc[3] = {};
   struct Pairs {
     std::vector<int32_t> values;  // (n_pairs, 5), and room for more
-    std::vector<double> vectors;  // (n_pairs, 3), from the first to the second atom, and room for more
+    std::vector<double>
+        vectors;  // (n_pairs, 3), from the first to the second atom, and room for more
     int64_t n_pairs = 0;
 
     // make room, and a little more so that this is rare
@@ -37,18 +42,18 @@ struct Query {
       vectors.resize(3 * (n + n / 8 + 1));
     }
   };
-  std::vector<Pairs> pairs;                           // for each requested list
-  std::map<std::string, std::vector<double>> inputs;  // by the names that the model uses
-  std::map<std::string, std::string> request;         // see AtomisticModel.evaluate
+  std::vector<Pairs> pairs;  // for each requested list
+  // by the names that the model uses; values of one atom after those of the other
+  std::vector<std::pair<std::string, std::vector<double>>> inputs;
+  std::map<std::string, std::string> request;  // see AtomisticModel.evaluate
   std::map<std::string, std::string> outputs;
-  std::map<std::string, std::string> units;
   bool check_consistency = false;
 };
 
-// A neighbor list that a model asks for.
-struct PairRequest {
-  double cutoff;
-  bool full_list;
+// Units of "length" and "energy" of the engine, and of inputs and outputs by the names that the
+// model uses.
+struct CallUnits {
+  std::map<std::string, std::string> engine, inputs, outputs;
 };
 
 // Values of one result, (n_rows, n_columns), float64; valid until the next evaluation.
@@ -60,33 +65,22 @@ struct Values {
 
 class Model {
  public:
-  // `rank_on_node` spreads ranks over the GPUs of a machine
+  // Reads what the file says; `rank_on_node` spreads ranks over the GPUs of a machine.
   Model(const Options &options, int rank_on_node);
   ~Model();
 
-  std::vector<PairRequest> lists(const std::string &length_unit) const;
-  double interaction_range(const std::string &length_unit) const;
-  const Kinds &outputs() const;
-  const Kinds &inputs() const;
-  const std::vector<TypeOfModel> &types() const;
-  std::string type_name(int number) const;
+  const ModelQueries &queries() const;
   const std::string &device() const;
-  std::string card() const;
   const Words &warnings() const;  // of loading
 
-  // Name of an output with the variant that applies to it; the empty string if the model has none.
-  std::string output_name(const std::string &name, const std::map<std::string, std::string> &variants) const;
+  void set_units(const CallUnits &units);
 
-  // Canonical name of a quantity, without variant.
-  std::string quantity(const std::string &name) const;
+  // Load the code in the file, TorchScript, unless it is there; only what follows needs it.
+  void load_script();
 
-  // Whether energy and outputs of an atom depend on no other pairs than its own, so that ghosts need no neighbors.
-  bool is_local(const std::string &energy) const;
-
-  // Number of values for each sample of an output.
-  int columns(const std::string &output, const std::string &kind) const;
-
-  std::map<std::string, Values> evaluate(const Query &query);
+  // Results and outputs by name, in one: outputs have other names than results, but for the energy,
+  // which is a result.
+  std::map<std::string, Values> evaluate(const Query &query, Profile &profile);
 
  private:
   struct Data;
@@ -96,6 +90,6 @@ class Model {
 // Text of an exception, without the traces of torch and TorchScript.
 std::string message(const std::exception &error);
 
-}    // namespace metatomic
+}  // namespace metatomic
 
 #endif

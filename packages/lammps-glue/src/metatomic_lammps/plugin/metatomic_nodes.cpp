@@ -1,3 +1,26 @@
+// Which copy of an atom is its node, and which pairs are there.  One periodic direction of length
+// 14, cut in two: this rank owns one half, with atom a.  Around it LAMMPS keeps copies of those
+// atoms whose depth, the distance from the box of the rank, is less than the ghost shell, here 5.
+// The cutoff is 3.
+//
+//                :<-- shell --->:<--- own box: 7 ---->:<-- shell --->:
+//              c :b        d    :         a          :   c  b       :d
+// depth       5.6 4.6     1.8             0             1.4 2.4     5.2
+//
+// A local atom is a node, its periodic copies are the same node with a shift.  Of an atom of
+// another rank the least deep copy is the node: c and b are nodes by their copies on the right, d
+// by the one on the left.  A pair has the vector between two copies, and their shifts from the
+// nodes:
+//
+//   c - b   Both nodes are on the right: in the rows of both, no shift.
+//   d - b   On the left, where the copy of b is one box away from the node: in the row of d, with
+//           shift -1.  Not in the row of b, whose node is on the right, where the copy of d is
+//           beyond the shell.  Such a pair is an orphan, and is taken in both directions from the
+//           row that has it.
+//
+// A node has its whole neighborhood if its depth is less than the shell minus the cutoff.  So the
+// least deep copy is the one to take, and the shell has to be as wide as the interaction range.
+
 #include "metatomic_nodes.h"
 
 #include "atom.h"
@@ -6,7 +29,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <unordered_map>
 
 using namespace LAMMPS_NS;
@@ -20,10 +42,11 @@ void Nodes::add_node(int atom_index, int type)
   types_.push_back(type);
 }
 
-// How far a ghost lies outside of the sub-box of this rank: the largest of its distances from the planes of the faces.
+// How far a ghost lies outside of the sub-box of this rank: the largest of its distances from the
+// planes of the faces.
 //
-// LAMMPS' ghost shell has the same width along each normal, so this is what limits the neighborhood of a ghost: all
-// atoms closer to it than shell width minus depth are present.
+// LAMMPS' ghost shell has the same width along each normal, so this is what limits the neighborhood
+// of a ghost: all atoms closer to it than shell width minus depth are present.
 double Nodes::depth(const double *position) const
 {
   double point[3] = {position[0], position[1], position[2]};
@@ -62,7 +85,8 @@ void Nodes::update(const std::vector<int> &atomic_types)
     add_node(i, type);
   }
   n_local_ = size();
-  // of several copies of an atom of another rank, the least deep one has the most complete neighborhood
+  // of several copies of an atom of another rank, the least deep one has the most complete
+  // neighborhood
   std::vector<double> depths;
   for (int i = atom->nlocal; i < n_all; i++) {
     int type = atomic_types[atom->type[i]];
@@ -102,19 +126,11 @@ void Nodes::place_images()
     if (place.node < 0 || atoms_[place.node] == i) continue;
     const double *here = atom->x[i], *there = atom->x[atoms_[place.node]];
     double dx = here[0] - there[0], dy = here[1] - there[1], dz = here[2] - there[2];
-    double fraction[3] = {
-        inverse[0] * dx + inverse[5] * dy + inverse[4] * dz, inverse[1] * dy + inverse[3] * dz, inverse[2] * dz};
+    double fraction[3] = {inverse[0] * dx + inverse[5] * dy + inverse[4] * dz,
+                          inverse[1] * dy + inverse[3] * dz, inverse[2] * dz};
     for (int k = 0; k < 3; k++)
       place.shift[k] = domain->periodicity[k] ? static_cast<int32_t>(std::lround(fraction[k])) : 0;
   }
-}
-
-// Of the two shifts of a pair of an atom and its own image, keep the one in the half space.
-static bool is_positive(const int32_t *shift)
-{
-  if (shift[0] != 0) return shift[0] > 0;
-  if (shift[1] != 0) return shift[1] > 0;
-  return shift[2] > 0;
 }
 
 // One number for a directed pair: 24 bits for each node, 5 for each shift.
@@ -125,8 +141,9 @@ static uint64_t pair_key(int first, int second, const int32_t *shift, int sign)
   return key;
 }
 
-// Two ghosts may be present by copies on different sides of the sub-box.  The ghost shell then holds the neighborhood
-// of the less deep one, and the pair is in its row, but maybe not in the row of the other.
+// Two ghosts may be present by copies on different sides of the sub-box.  The ghost shell then
+// holds the neighborhood of the less deep one, and the pair is in its row, but maybe not in the row
+// of the other.
 void Nodes::find_orphans(const NeighList *list)
 {
   orphans_.clear();
@@ -152,83 +169,10 @@ void Nodes::find_orphans(const NeighList *list)
   }
 }
 
-// Appends pairs to the arrays of a query.
-class PairWriter {
- public:
-  explicit PairWriter(Query::Pairs &pairs) : values_(pairs.values.data()), vectors_(pairs.vectors.data()) {}
-
-  // Writes a pair, and keeps it or not: without a branch, which would be mispredicted for every third neighbor.
-  void add(int32_t first, int32_t second, const int32_t *shift, const double *vector, int sign, bool keep = true)
-  {
-    const int32_t row[5] = {first, second, sign * shift[0], sign * shift[1], sign * shift[2]};
-    const double components[3] = {sign * vector[0], sign * vector[1], sign * vector[2]};
-    std::memcpy(values_, row, sizeof(row));
-    std::memcpy(vectors_, components, sizeof(components));
-    values_ += 5 * keep;
-    vectors_ += 3 * keep;
-  }
-
-  const int32_t *end() const { return values_; }
-
- private:
-  int32_t *values_;
-  double *vectors_;
-};
-
-void Nodes::fill_pairs(const NeighList *list, ListMode mode, const PairRequest &request, Query::Pairs &pairs) const
-{
-  const bool with_ghosts = mode == ListMode::FULL_GHOSTS;
-  const bool full = request.full_list;
-  const int n_rows = list->inum + (with_ghosts ? list->gnum : 0);
-  const double cutoff_squared = request.cutoff * request.cutoff;
-  const double *const *x = atom->x;
-  const int n_atoms = atom->nlocal;
-  int64_t largest = orphans_.size();
-  for (int row = 0; row < n_rows; row++) largest += list->numneigh[list->ilist[row]];
-  pairs.reserve(with_ghosts ? 2 * largest : largest);
-  PairWriter out(pairs);
-  // of two directions of a pair a half list has the one to the larger node, and of two images the positive one
-  auto is_second_half = [](int32_t first, const Place &place) {
-    return place.node < first || (place.node == first && !is_positive(place.shift));
-  };
-  const bool fold_all = !full && (mode == ListMode::FULL || with_ghosts);
-  const bool fold_images = !full && mode == ListMode::HALF_OFF;
-  for (int row = 0; row < n_rows; row++) {
-    const int i = list->ilist[row];
-    const int32_t first = places_[i].node;
-    if (first < 0 || atoms_[first] != i) continue;
-    const bool is_ghost = first >= n_local_;
-    const double xi[3] = {x[i][0], x[i][1], x[i][2]};
-    const int *neighbors = list->firstneigh[i];
-    const int n_neighbors = list->numneigh[i];
-    for (int k = 0; k < n_neighbors; k++) {
-      const int j = neighbors[k] & NEIGHMASK;
-      const double vector[3] = {x[j][0] - xi[0], x[j][1] - xi[1], x[j][2] - xi[2]};
-      const double r_squared = vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2];
-      const Place &place = places_[j];
-      const bool other_is_ghost = place.node >= n_local_;
-      // pairs of a local atom and a ghost are taken, in both directions, from the row of the local atom
-      bool keep = (r_squared < cutoff_squared) & (place.node >= 0) & (!is_ghost | other_is_ghost);
-      if (fold_all || (fold_images && j >= n_atoms && !other_is_ghost)) keep = keep && !is_second_half(first, place);
-      out.add(first, place.node, place.shift, vector, 1, keep);
-      if (with_ghosts && full && !is_ghost && other_is_ghost)
-        out.add(place.node, first, place.shift, vector, -1, keep);
-    }
-  }
-  for (const auto &orphan : orphans_) {
-    const int32_t first = places_[orphan.first].node;
-    const Place &place = places_[orphan.second];
-    const double *xi = x[orphan.first], *xj = x[orphan.second];
-    const double vector[3] = {xj[0] - xi[0], xj[1] - xi[1], xj[2] - xi[2]};
-    if (vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2] >= cutoff_squared) continue;
-    if (full || is_second_half(first, place)) out.add(place.node, first, place.shift, vector, -1);
-  }
-  pairs.n_pairs = (out.end() - pairs.values.data()) / 5;
-}
-
 double Nodes::bytes() const
 {
-  return places_.capacity() * sizeof(Place) + atoms_.capacity() * sizeof(int) + types_.capacity() * sizeof(int32_t);
+  return places_.capacity() * sizeof(Place) + atoms_.capacity() * sizeof(int) +
+      types_.capacity() * sizeof(int32_t);
 }
 
-}    // namespace metatomic
+}  // namespace metatomic

@@ -8,60 +8,22 @@
 
 namespace metatomic {
 
-// Number of insertions, deletions and replacements between two words (Levenshtein).
-static size_t edit_distance(const std::string &a, const std::string &b)
-{
-  std::vector<size_t> previous(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); j++) previous[j] = j;
-  for (size_t i = 0; i < a.size(); i++) {
-    std::vector<size_t> current = {i + 1};
-    for (size_t j = 0; j < b.size(); j++)
-      current.push_back(std::min({previous[j] + (a[i] != b[j]), previous[j + 1] + 1, current[j] + 1}));
-    previous = current;
-  }
-  return previous.back();
-}
-
-std::string did_you_mean(const std::string &word, const Words &known)
-{
-  std::string nearest;
-  size_t best = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const auto &name : known) {
-    size_t distance = edit_distance(word, name);
-    if (distance < best) {
-      best = distance;
-      nearest = name;
-    }
-  }
-  return nearest.empty() ? "" : " (did you mean '" + nearest + "')";
-}
-
-std::string join(const Words &words)
-{
-  std::string text;
-  for (const auto &word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
-std::string full_name(const std::string &name)
-{
-  return name == "uncertainty" || name == "ensemble" ? "energy_" + name : name;
-}
-
 static double number(const std::string &key, const std::string &text)
 {
   char *end = nullptr;
   double value = std::strtod(text.c_str(), &end);
   if (text.empty() || *end != '\0' || !std::isfinite(value))
-    throw std::runtime_error("expected a number after `" + key + "` of pair style metatomic, got '" + text + "'");
+    throw std::runtime_error("expected a number after `" + key +
+                             "` of pair style metatomic, got '" + text + "'");
   return value;
 }
 
 static std::string choice(const std::string &key, const std::string &text, const Words &allowed)
 {
   if (std::find(allowed.begin(), allowed.end(), text) == allowed.end())
-    throw std::runtime_error("expected one of " + join(allowed) + " after `" + key + "` of pair style metatomic, got '" +
-                             text + "'" + did_you_mean(text, allowed));
+    throw std::runtime_error("expected one of " + join(allowed) + " after `" + key +
+                             "` of pair style metatomic, got '" + text + "'" +
+                             did_you_mean(text, allowed));
   return text;
 }
 
@@ -72,15 +34,22 @@ static const std::map<std::string, Setter> &keywords()
 {
   static const std::map<std::string, Setter> table = {
       {"device", [](Options &o, const std::string &, const std::string &v) { o.device = v; }},
-      {"extensions", [](Options &o, const std::string &, const std::string &v) { o.extensions = v; }},
+      {"extensions",
+       [](Options &o, const std::string &, const std::string &v) { o.extensions = v; }},
       {"check_consistency",
        [](Options &o, const std::string &k, const std::string &v) {
          o.check_consistency = choice(k, v, {"on", "off"}) == "on";
        }},
-      {"scale", [](Options &o, const std::string &k, const std::string &v) { o.scale = number(k, v); }},
+      {"kernel",
+       [](Options &o, const std::string &k, const std::string &v) {
+         o.kernel = choice(k, v, {"auto", "script", "compiled"});
+       }},
+      {"scale",
+       [](Options &o, const std::string &k, const std::string &v) { o.scale = number(k, v); }},
       {"uncertainty_threshold",
        [](Options &o, const std::string &k, const std::string &v) {
-         o.uncertainty_threshold = v == "off" ? std::numeric_limits<double>::infinity() : number(k, v);
+         o.uncertainty_threshold = v == "off" ? std::numeric_limits<double>::infinity()
+                                              : number(k, v);
          if (!(o.uncertainty_threshold > 0))
            throw std::runtime_error("expected `" + k + "` to be positive or off, got '" + v + "'");
        }},
@@ -90,8 +59,10 @@ static const std::map<std::string, Setter> &keywords()
          o.direct_forces = v == "on" || v == "forces";
          o.direct_stress = v == "on" || v == "stress";
        }},
-      {"output", [](Options &o, const std::string &, const std::string &v) { o.outputs.push_back(v); }},
-      {"variant", [](Options &o, const std::string &, const std::string &v) { o.variants["energy"] = v; }},
+      {"output",
+       [](Options &o, const std::string &, const std::string &v) { o.outputs.push_back(v); }},
+      {"variant",
+       [](Options &o, const std::string &, const std::string &v) { o.variants["energy"] = v; }},
   };
   return table;
 }
@@ -99,7 +70,8 @@ static const std::map<std::string, Setter> &keywords()
 Options parse_options(const Words &words)
 {
   if (words.empty())
-    throw std::runtime_error("expected `pair_style metatomic MODEL [keyword value] ...`, got no model file");
+    throw std::runtime_error(
+        "expected `pair_style metatomic MODEL [keyword value] ...`, got no model file");
   Options options;
   options.model = words[0];
   Words known;
@@ -113,7 +85,8 @@ Options parse_options(const Words &words)
                                ", variant/OUTPUT, got '" + key + "'" + did_you_mean(key, known));
     }
     if (i + 1 >= words.size())
-      throw std::runtime_error("expected a value after `" + key + "` of pair style metatomic, got the end of the line");
+      throw std::runtime_error("expected a value after `" + key +
+                               "` of pair style metatomic, got the end of the line");
     if (one_variant)
       options.variants[full_name(key.substr(8))] = words[i + 1];
     else
@@ -132,22 +105,26 @@ static int find_type(const std::string &word, const std::vector<TypeOfModel> &kn
     if (word == type.name || (is_number && number == type.number)) return type.number;
     names.push_back(type.name + " (" + std::to_string(type.number) + ")");
   }
-  throw std::runtime_error("expected types that the model knows in `pair_coeff`, symbols or integers of " + join(names) +
-                           ", or NULL, got '" + word + "'");
+  throw std::runtime_error(
+      "expected types that the model knows in `pair_coeff`, symbols or integers of " + join(names) +
+      ", or NULL, got '" + word + "'");
 }
 
 std::vector<int> parse_types(const Words &words, int n_types, const std::vector<TypeOfModel> &known)
 {
   std::string form = "expected `pair_coeff * * TYPE ...` with " + std::to_string(n_types) +
       " element symbols, integers or NULL, one for each atom type";
-  if (words.size() < 2 || words[0] != "*" || words[1] != "*") throw std::runtime_error(form + ", got other atom types");
+  if (words.size() < 2 || words[0] != "*" || words[1] != "*")
+    throw std::runtime_error(form + ", got other atom types");
   if (static_cast<int>(words.size()) - 2 != n_types)
     throw std::runtime_error(form + ", got " + std::to_string(words.size() - 2));
   std::vector<int> types;
-  for (size_t i = 2; i < words.size(); i++) types.push_back(words[i] == "NULL" ? -1 : find_type(words[i], known));
+  for (size_t i = 2; i < words.size(); i++)
+    types.push_back(words[i] == "NULL" ? -1 : find_type(words[i], known));
   if (std::all_of(types.begin(), types.end(), [](int type) { return type < 0; }))
-    throw std::runtime_error("expected at least one type for the model in `pair_coeff`, got only NULL");
+    throw std::runtime_error(
+        "expected at least one type for the model in `pair_coeff`, got only NULL");
   return types;
 }
 
-}    // namespace metatomic
+}  // namespace metatomic

@@ -5,6 +5,8 @@
 #ifndef METATOMIC_OPTIONS_H
 #define METATOMIC_OPTIONS_H
 
+#include "metatomic_names.h"
+
 #include <limits>
 #include <map>
 #include <string>
@@ -12,14 +14,12 @@
 
 namespace metatomic {
 
-using Words = std::vector<std::string>;
-// name of an output -> kind of its samples: "system", "atom" or "atom_pair"
-using Kinds = std::map<std::string, std::string>;
-
 struct Options {
   std::string model;
   std::string device;      // empty: the best one
   std::string extensions;  // directory; empty: none
+  // "auto": compiled code where there is some that fits, else TorchScript; "script", "compiled"
+  std::string kernel = "auto";
   bool check_consistency = false;
   double scale = 1.0;
   // energy per atom; NaN: 0.1 eV; infinity: never warn
@@ -40,16 +40,9 @@ struct TypeOfModel {
 };
 
 // Atomic type for each LAMMPS type, -1 for NULL; from element symbols and integers.
-std::vector<int> parse_types(const Words &words, int n_types, const std::vector<TypeOfModel> &known);
+std::vector<int> parse_types(const Words &words, int n_types,
+                             const std::vector<TypeOfModel> &known);
 
-// The name of an output that "uncertainty" and "ensemble" are short for, and any other name as it is.
-std::string full_name(const std::string &name);
-
-// " (did you mean 'x')", or nothing if no word is near.
-std::string did_you_mean(const std::string &word, const Words &known);
-
-std::string join(const Words &words);
-
-}    // namespace metatomic
+}  // namespace metatomic
 
 #endif

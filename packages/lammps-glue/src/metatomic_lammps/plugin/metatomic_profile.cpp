@@ -3,6 +3,7 @@
 #include <ATen/record_function.h>
 
 #include <cstdlib>
+#include <memory>
 
 namespace metatomic {
 
@@ -15,28 +16,42 @@ bool Profile::enabled()
   return on;
 }
 
-std::map<std::string, double> &Profile::seconds()
+namespace {
+
+// torch calls plain functions: they find the profile of the evaluation that this thread is in
+thread_local Profile *current = nullptr;
+
+struct Start : at::ObserverContext {
+  std::chrono::steady_clock::time_point time = std::chrono::steady_clock::now();
+};
+
+std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction &)
 {
-  static std::map<std::string, double> values;
-  return values;
+  return std::make_unique<Start>();
 }
 
-void Profile::observe_torch()
+void end(const at::RecordFunction &function, at::ObserverContext *context)
 {
-  static bool done = false;
-  if (done || !enabled()) return;
-  done = true;
-  struct Start : at::ObserverContext {
-    std::chrono::steady_clock::time_point time = std::chrono::steady_clock::now();
-  };
-  at::RecordFunctionCallback callback(
-      [](const at::RecordFunction &) -> std::unique_ptr<at::ObserverContext> { return std::make_unique<Start>(); },
-      [](const at::RecordFunction &function, at::ObserverContext *context) {
-        std::chrono::duration<double> passed =
-            std::chrono::steady_clock::now() - static_cast<Start *>(context)->time;
-        Profile::seconds()[function.name()] += passed.count();
-      });
-  at::addGlobalCallback(callback.scopes({at::RecordScope::USER_SCOPE}));
+  std::chrono::duration<double> passed =
+      std::chrono::steady_clock::now() - static_cast<Start *>(context)->time;
+  if (current) current->add(function.name(), passed.count());
 }
 
-}    // namespace metatomic
+}  // namespace
+
+StepsOfModel::StepsOfModel(Profile &profile)
+{
+  if (!Profile::enabled()) return;
+  current = &profile;
+  at::RecordFunctionCallback callback(begin, end);
+  handle_ = at::addThreadLocalCallback(callback.scopes({at::RecordScope::USER_SCOPE}));
+}
+
+StepsOfModel::~StepsOfModel()
+{
+  if (!Profile::enabled()) return;
+  at::removeCallback(handle_);
+  current = nullptr;
+}
+
+}  // namespace metatomic

@@ -10,6 +10,6 @@ namespace metatomic {
 // Hexadecimal digits; nothing if the file can not be read.
 std::string sha256_of_file(const std::string &path);
 
-}    // namespace metatomic
+}  // namespace metatomic
 
 #endif

@@ -10,20 +10,22 @@ namespace metatomic {
 
 struct UnitStyle {
   std::string length;
+  double per_angstrom;  // units of length in one angstrom
   std::string energy;
   std::string mass;
   std::string velocity;
   std::string charge;
-  double threshold;  // 0.1 eV in the energy unit: the default threshold for uncertainties
+  double threshold;      // 0.1 eV in the energy unit: the default threshold for uncertainties
   double gram_per_mole;  // in the mass unit
+  double per_ev;         // units of energy in one eV
 };
 
 // Throws std::runtime_error for styles that models can not be run in.
 const UnitStyle &unit_style(const std::string &name);
 
-// Units of inputs and outputs by canonical name, and those of "length" and "energy".
+// Units of inputs and outputs by canonical name, but for those that follow from length and energy.
 std::map<std::string, std::string> unit_names(const UnitStyle &style);
 
-}    // namespace metatomic
+}  // namespace metatomic
 
 #endif

@@ -21,16 +21,18 @@ void *create_pair(void *lammps)
   int version = lammps_version(lammps);
   if (version != METATOMIC_LAMMPS_VERSION) {
     std::string text = "expected LAMMPS " + std::to_string(METATOMIC_LAMMPS_VERSION) +
-        ", for which pair style metatomic was built, got " + std::to_string(version) + "; run `metatomic-lammps build`";
+        ", for which pair style metatomic was built, got " + std::to_string(version) +
+        "; run `metatomic-lammps build`";
     lammps_error(lammps, ERROR_ON_ALL_RANKS, text.c_str());
     return nullptr;
   }
   return new PairMetatomic(static_cast<LAMMPS *>(lammps));
 }
 
-}    // namespace
+}  // namespace
 
-extern "C" __attribute__((visibility("default"))) void metatomic_register(void *lammps, void *handle, void *registrar)
+extern "C" __attribute__((visibility("default"))) void
+metatomic_register(void *lammps, void *handle, void *registrar)
 {
   metatomic_plugin plugin = {};
   plugin.version = METATOMIC_LAMMPS_VERSION_TEXT;

@@ -7,8 +7,6 @@
 
 #include <string>
 
-struct AtomOutput;
-
 namespace LAMMPS_NS {
 
 class PairMetatomic : public Pair {
@@ -32,27 +30,35 @@ class PairMetatomic : public Pair {
   struct Data;
   Data *data;
 
-  static void name_units(Data &);
   void choose_outputs(Data &) const;
-  static std::string unknown_output(const Data &, const std::string &);
   void keep_users(const Data &);
+  std::string first_problem(const std::string &);
   void agree(const std::string &);
+  void load_kernel(Data &);
+  void choose_kernel();
   void check_setup();
+  void choose_lists();
+  void tell_unknown_locality();
+  void choose_inputs();
   void widen_ghost_shell();
   void ask_for_shell();
   void restore_ghost_shell();
   void prepare();
+  void fill_structure();
+  void evaluate_compiled();
+  void add_compiled_results();
+  void update_nodes();
   void fill_inputs();
   void choose_results();
   void evaluate_system();
   void check_results();
   void add_results();
   void add_atomic_virials();
-  void make_room(AtomOutput &) const;
   void store_outputs();
+  void store_system_outputs();
   void warn_uncertain();
 };
 
-}    // namespace LAMMPS_NS
+}  // namespace LAMMPS_NS
 
 #endif

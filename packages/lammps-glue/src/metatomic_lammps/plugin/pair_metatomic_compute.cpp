@@ -3,7 +3,6 @@
 #include "pair_metatomic.h"
 
 #include "pair_metatomic_data.h"
-#include "metatomic_profile.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -17,261 +16,289 @@
 #include <stdexcept>
 
 using namespace LAMMPS_NS;
-
-// LAMMPS' order of tensor components, as indices of a 3x3 matrix; the first six are symmetric
-static constexpr int ROWS[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2};
-static constexpr int COLUMNS[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
-
-static double component(const double *matrix, int k) { return matrix[3 * ROWS[k] + COLUMNS[k]]; }
-
-static double symmetric_component(const double *matrix, int k)
-{
-  return 0.5 * (matrix[3 * ROWS[k] + COLUMNS[k]] + matrix[3 * COLUMNS[k] + ROWS[k]]);
-}
+using namespace metatomic;
 
 void PairMetatomic::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   Data &d = *data;
+  StepState &step = d.step;
   std::string problem;
-  d.results.clear();
-  d.values_of_system.clear();
-  if (d.sends_inputs) {
-    d.ghost_inputs.resize(4 * atom->nghost);
+  step.results.clear();
+  step.apart.clear();
+  if (d.run.sends_inputs) {
+    step.ghost_inputs.resize(4 * atom->nghost);
     comm->forward_comm(this);
   }
   // after a run without its setup (`run N pre no`), where the width was restored
-  if (d.shell > 0.0) ask_for_shell();
+  if (d.run.shell > 0.0) ask_for_shell();
   try {
-    if (d.mode == metatomic::ListMode::FULL_GHOSTS && d.shell == 0.0)
-      throw std::runtime_error("expected a run with its setup after `write_restart`, got `pre no`; remove that");
-    prepare();
-    if (d.nodes->n_local() > 0) {
+    if (d.run.mode == metatomic::ListMode::FULL_GHOSTS && d.run.shell == 0.0)
+      throw std::runtime_error(
+          "expected a run with its setup after `write_restart`, got `pre no`; remove that");
+    update_nodes();
+    if (d.run.compiled) {
+      if (d.nodes->n_local() > 0) evaluate_compiled();
+    } else if (prepare(); d.nodes->n_local() > 0) {
       evaluate_system();
-      d.results = d.model->evaluate(d.query);
+      step.results = d.model->evaluate(step.query, d.profile);
+      step.energy = step.results.at("energy");
+      step.forces = step.results.at("forces");
+      step.atomic_energies = d.settings.has_atomic_energies ? step.results.at("atomic_energies")
+                                                            : metatomic::Values();
       check_results();
     }
   } catch (const std::exception &error) {
     problem = metatomic::message(error);
   }
   agree(problem);
-  metatomic::Timer timer("scatter");
-  if (!d.results.empty()) add_results();
+  metatomic::Timer timer(d.profile, "scatter");
+  if (step.results.empty())
+    ;  // a rank without atoms of the model
+  else if (d.run.compiled)
+    add_compiled_results();
+  else
+    add_results();
   store_outputs();
+  store_system_outputs();
   warn_uncertain();
   // the profile is that of the steps, as LAMMPS' loop time is
-  if (update->ntimestep == update->firststep) metatomic::Profile::seconds().clear();
+  if (update->ntimestep == update->firststep) d.profile.clear();
 }
 
-// Fill the query: nodes if LAMMPS built new lists, positions and pairs always.
+// Fill the query.
 void PairMetatomic::prepare()
 {
   Data &d = *data;
-  const int n_atoms = atom->nlocal + atom->nghost;
-  {
-    metatomic::Timer timer("nodes");
-    bool same = d.nodes_valid && neighbor->ago > 0 && d.last_build == neighbor->lastcall &&
-        d.n_builds == neighbor->ncalls && d.n_atoms == n_atoms && d.nodes->update_types(d.atomic_types);
-    if (!same) {
-      d.nodes->update(d.atomic_types);
-      if (d.mode == metatomic::ListMode::FULL_GHOSTS) d.nodes->find_orphans(list);
-    }
-    d.nodes_valid = true;
-    d.last_build = neighbor->lastcall;
-    d.n_builds = neighbor->ncalls;
-    d.n_atoms = n_atoms;
-  }
-  metatomic::Timer timer("pairs");
-  auto &query = d.query;
+  metatomic::Timer timer(d.profile, "pairs");
+  auto &query = d.step.query;
   query.n_atoms = d.nodes->size();
   query.n_selected = d.nodes->n_local();
   query.types = d.nodes->types().data();
-  query.check_consistency = d.options.check_consistency;
-  query.positions.resize(3 * query.n_atoms);
-  for (int n = 0; n < query.n_atoms; n++) {
-    const double *x = atom->x[d.nodes->atoms()[n]];
-    std::copy(x, x + 3, query.positions.data() + 3 * n);
-  }
-  const double cell[9] = {domain->xprd, 0.0, 0.0, domain->xy, domain->yprd, 0.0, domain->xz, domain->yz, domain->zprd};
-  std::copy(cell, cell + 9, query.cell);
-  for (int k = 0; k < 3; k++) query.pbc[k] = domain->periodicity[k] && (k < 2 || domain->dimension == 3);
-  for (size_t k = 0; k < d.lists.size(); k++)
-    d.nodes->fill_pairs(list, d.mode, d.lists[k], query.pairs[k]);
+  query.check_consistency = d.settings.options.check_consistency;
+  fill_structure();
+  for (size_t k = 0; k < d.run.lists.size(); k++)
+    d.nodes->fill_pairs(d.candidates[k], d.run.lists[k].cutoff, query.pairs[k]);
   fill_inputs();
   choose_results();
+}
+
+// Positions and cell.
+void PairMetatomic::fill_structure()
+{
+  auto &query = data->step.query;
+  const auto &atoms = data->nodes->atoms();
+  query.n_atoms = data->nodes->size();
+  query.positions.resize(3 * query.n_atoms);
+  for (int n = 0; n < query.n_atoms; n++) {
+    const double *x = atom->x[atoms[n]];
+    std::copy(x, x + 3, query.positions.data() + 3 * n);
+  }
+  // clang-format off
+  const double cell[9] = {domain->xprd, 0.0, 0.0,
+                          domain->xy, domain->yprd, 0.0,
+                          domain->xz, domain->yz, domain->zprd};
+  // clang-format on
+  std::copy(cell, cell + 9, query.cell);
+  for (int k = 0; k < 3; k++)
+    query.pbc[k] = domain->periodicity[k] && (k < 2 || domain->dimension == 3);
+}
+
+// New nodes if LAMMPS built new lists, or an atom has become one of the model or is one no longer.
+void PairMetatomic::update_nodes()
+{
+  Data &d = *data;
+  metatomic::Timer timer(d.profile, "nodes");
+  const auto &types = d.settings.atomic_types;
+  const ListsOfNodes lists = {neighbor->lastcall, neighbor->ncalls, atom->nlocal + atom->nghost};
+  if (neighbor->ago > 0 && d.lists == lists && d.nodes->update_types(types)) return;
+  d.nodes->update(types);
+  if (d.run.mode == metatomic::ListMode::FULL_GHOSTS) d.nodes->find_orphans(list);
+  for (size_t k = 0; k < d.run.lists.size(); k++)
+    d.nodes->find_candidates(list, d.run.mode, d.run.lists[k].full_list, d.candidates[k]);
+  d.lists = lists;
 }
 
 void PairMetatomic::fill_inputs()
 {
   Data &d = *data;
-  for (const auto &input : d.model->inputs()) {
-    std::string quantity = d.model->quantity(input.first);
-    auto &values = d.query.inputs[input.first];
-    values.clear();
-    if (quantity == "charge" && !atom->q)
-      throw std::runtime_error("expected charges of atoms for the input '" + input.first +
-                               "' of the model, got an atom style without; use `atom_style charge`");
-    bool is_known = quantity == "mass" || quantity == "charge" || quantity == "velocity" || quantity == "momentum";
-    if (!is_known || input.second != "atom")
-      throw std::runtime_error("expected inputs that LAMMPS has, masses, charges, velocities or momenta of atoms, got '" +
-                               input.first + "' of " + input.second + "s");
-    for (int i : d.nodes->atoms()) {
-      const double *sent = d.sends_inputs && i >= atom->nlocal ? d.ghost_inputs.data() + 4 * (i - atom->nlocal) : nullptr;
+  const auto &atoms = d.nodes->atoms();
+  const double *ghosts = d.run.sends_inputs ? d.step.ghost_inputs.data() : nullptr;
+  for (size_t k = 0; k < d.run.inputs.size(); k++) {
+    const auto source = d.run.inputs[k].source;
+    const bool is_vector = source == AtomInput::VELOCITY || source == AtomInput::MOMENTUM;
+    auto &values = d.step.query.inputs[k].second;
+    values.resize(atoms.size() * (is_vector ? 3 : 1));
+    double *value = values.data();
+    for (int i : atoms) {
+      const double *sent = ghosts && i >= atom->nlocal ? ghosts + 4 * (i - atom->nlocal) : nullptr;
+      const double mass = !atom->rmass ? atom->mass[atom->type[i]]
+          : sent                       ? sent[3]
+                                       : atom->rmass[i];
+      if (source == AtomInput::MASS) *value++ = mass;
+      if (source == AtomInput::CHARGE) *value++ = atom->q[i];
+      if (!is_vector) continue;
       const double *velocity = sent ? sent : atom->v[i];
-      double mass = !atom->rmass ? atom->mass[atom->type[i]] : sent ? sent[3] : atom->rmass[i];
-      if (quantity == "mass") values.push_back(mass);
-      if (quantity == "charge") values.push_back(atom->q[i]);
-      double factor = quantity == "momentum" ? mass : 1.0;
-      if (quantity == "momentum" || quantity == "velocity")
-        for (int k = 0; k < 3; k++) values.push_back(factor * velocity[k]);
+      const double factor = source == AtomInput::MOMENTUM ? mass : 1.0;
+      for (int c = 0; c < 3; c++) *value++ = factor * velocity[c];
     }
   }
 }
 
 void PairMetatomic::choose_results()
 {
-  Data &d = *data;
-  auto &request = d.query.request;
-  request = {{"energy", d.energy}, {"forces", d.forces.empty() ? d.energy : d.forces}};
+  const Settings &s = data->settings;
+  auto &request = data->step.query.request;
+  auto &outputs = data->step.query.outputs;
+  request = {{"energy", s.energy}, {"forces", s.forces.empty() ? s.energy : s.forces}};
   // energies of atoms are summed in double precision, whatever the model's own sum is
-  if (d.has_atomic_energies) request["atomic_energies"] = d.energy;
-  if (eflag_atom && !d.has_atomic_energies)
-    throw std::runtime_error("expected a model with energies of atoms for per-atom energy, got one with a total energy");
-  if (vflag_global) request["virial"] = d.stress.empty() ? d.energy : d.stress;
+  if (s.has_atomic_energies) request["atomic_energies"] = s.energy;
+  if (eflag_atom && !s.has_atomic_energies)
+    throw std::runtime_error(
+        "expected a model with energies of atoms for per-atom energy, got one with a total energy");
+  if (vflag_global) request["virial"] = s.stress.empty() ? s.energy : s.stress;
   if (vflag_atom || cvflag_atom) {
-    if (!d.forces.empty() || !d.stress.empty())
-      throw std::runtime_error("expected conservative forces for per-atom virials, got non-conservative ones");
-    request["atomic_virials"] = d.energy;
+    if (!s.forces.empty() || !s.stress.empty())
+      throw std::runtime_error(
+          "expected conservative forces for per-atom virials, got non-conservative ones");
+    request["atomic_virials"] = s.energy;
   }
-  d.query.outputs.clear();
-  for (const auto &item : d.users)
-    if (item.second.wanted() && item.first != d.energy) d.query.outputs[item.first] = "atom";
-  if (!d.uncertainty.empty()) d.query.outputs[d.uncertainty] = "atom";
+  outputs.clear();
+  for (const auto &item : data->atom_outputs)
+    if (item.second.users.any() && item.first != s.energy) outputs[item.first] = "atom";
+  if (!s.uncertainty.empty()) outputs[s.uncertainty] = "atom";
   if (eflag_global)
-    for (const auto &sum : d.sums)
-      if (sum.first != d.energy) d.query.outputs.emplace(sum.first, "system");
+    for (const auto &output : s.system_outputs)
+      if (output.name != s.energy) outputs.emplace(output.name, "system");
 }
 
-// Outputs for `compute pair` that are also wanted for each atom, in a call of their own: what the model gives for a system
-// need not be the sum of what it gives for atoms, and one call gives one of the two.
+// Outputs for `compute pair` that are also wanted for each atom, in a call of their own: what the
+// model gives for a system need not be the sum of what it gives for atoms, and one call gives one
+// of the two.
 void PairMetatomic::evaluate_system()
 {
-  Data &d = *data;
+  StepState &step = data->step;
+  if (!eflag_global) return;
   std::map<std::string, std::string> request, outputs;
-  for (const auto &sum : d.sums)
-    if (eflag_global && sum.first != d.energy && d.query.outputs.at(sum.first) == "atom") outputs[sum.first] = "system";
+  for (const auto &output : data->settings.system_outputs)
+    if (output.name != data->settings.energy && step.query.outputs.at(output.name) == "atom")
+      outputs[output.name] = "system";
   if (outputs.empty()) return;
-  std::swap(request, d.query.request);
-  std::swap(outputs, d.query.outputs);
-  for (const auto &item : d.model->evaluate(d.query))
-    d.values_of_system[item.first].assign(item.second.data, item.second.data + item.second.n_columns);
-  std::swap(request, d.query.request);
-  std::swap(outputs, d.query.outputs);
+  std::swap(request, step.query.request);
+  std::swap(outputs, step.query.outputs);
+  for (const auto &item : data->model->evaluate(step.query, data->profile))
+    step.apart[item.first].assign(item.second.data, item.second.data + item.second.n_columns);
+  std::swap(request, step.query.request);
+  std::swap(outputs, step.query.outputs);
 }
 
 // Stop before values that are not finite spread.
 void PairMetatomic::check_results()
 {
-  Data &d = *data;
-  const auto forces = d.results.at("forces"), energy = d.results.at("energy");
-  bool per_atom = d.results.count("atomic_energies");
-  for (int n = 0; n < d.query.n_atoms; n++) {
-    const double *f = forces.data + 3 * n;
-    bool has_force = d.forces.empty() || n < d.query.n_selected;
-    bool finite_force = !has_force || std::isfinite(f[0] + f[1] + f[2]);
-    bool finite_energy = !per_atom || n >= d.query.n_selected || std::isfinite(d.results.at("atomic_energies").data[n]);
+  const StepState &step = data->step;
+  const auto &query = step.query;
+  const std::string when = " at step " + std::to_string(update->ntimestep);
+  const double *forces = step.forces.data, *energies = step.atomic_energies.data;
+  // direct forces are those of the selected atoms
+  const int n_forces = data->settings.forces.empty() ? query.n_atoms : query.n_selected;
+  for (int n = 0; n < query.n_atoms; n++) {
+    const double *f = forces + 3 * n;
+    const bool finite_force = n >= n_forces || std::isfinite(f[0] + f[1] + f[2]);
+    const bool has_energy = energies && n < query.n_selected;
+    const bool finite_energy = !has_energy || std::isfinite(energies[n]);
     if (finite_force && finite_energy) continue;
-    int i = d.nodes->atoms()[n];
-    throw std::runtime_error(std::string("expected finite ") + (finite_energy ? "forces" : "energies") +
-                             " from the model, got nan or infinity for atom " + std::to_string(atom->tag[i]) + " (" +
-                             d.model->type_name(d.query.types[n]) + ") at step " +
-                             std::to_string(update->ntimestep));
+    const int i = data->nodes->atoms()[n];
+    throw std::runtime_error(
+        std::string("expected finite ") + (finite_energy ? "forces" : "energies") +
+        " from the model, got nan or infinity for atom " + std::to_string(atom->tag[i]) + " (" +
+        data->model->queries().type_name(query.types[n]) + ")" + when);
   }
-  if (!std::isfinite(energy.data[0]))
-    throw std::runtime_error("expected a finite energy from the model, got nan or infinity at step " +
-                             std::to_string(update->ntimestep));
+  if (!std::isfinite(step.energy.data[0]))
+    throw std::runtime_error("expected a finite energy from the model, got nan or infinity" + when);
 }
 
 void PairMetatomic::add_results()
 {
-  Data &d = *data;
-  const double scale = d.options.scale;
-  const auto &atoms = d.nodes->atoms();
-  const auto forces = d.results.at("forces");
-  // direct forces are those of the selected atoms; those on ghosts go home in the reverse communication
-  const int n_forces = d.forces.empty() ? d.query.n_atoms : d.query.n_selected;
+  const StepState &step = data->step;
+  const double scale = data->settings.options.scale;
+  const auto &atoms = data->nodes->atoms();
+  const int n_selected = step.query.n_selected;
+  // those on ghosts go home in the reverse communication; direct forces are those of the selected
+  // atoms
+  const int n_forces = data->settings.forces.empty() ? step.query.n_atoms : n_selected;
   for (int n = 0; n < n_forces; n++)
-    for (int k = 0; k < 3; k++) atom->f[atoms[n]][k] += scale * forces.data[3 * n + k];
-  if (eflag_global) eng_vdwl += scale * d.results.at("energy").data[0];
-  if (eflag_atom) {
-    const auto energies = d.results.at("atomic_energies");
-    for (int n = 0; n < d.query.n_selected; n++) eatom[atoms[n]] += scale * energies.data[n];
+    for (int k = 0; k < 3; k++) atom->f[atoms[n]][k] += scale * step.forces.data[3 * n + k];
+  if (eflag_global) eng_vdwl += scale * step.energy.data[0];
+  for (int n = 0; n < n_selected && eflag_atom; n++)
+    eatom[atoms[n]] += scale * step.atomic_energies.data[n];
+  if (vflag_global) {
+    const double *matrix = step.values("virial");
+    for (int k = 0; k < 6; k++) virial[k] += scale * symmetric_component(matrix, k);
   }
-  if (vflag_global)
-    for (int k = 0; k < 6; k++) virial[k] += scale * symmetric_component(d.results.at("virial").data, k);
   if (vflag_atom || cvflag_atom) add_atomic_virials();
 }
 
 void PairMetatomic::add_atomic_virials()
 {
-  Data &d = *data;
-  const double scale = d.options.scale;
-  const auto virials = d.results.at("atomic_virials");
-  for (int n = 0; n < d.query.n_atoms; n++) {
-    int i = d.nodes->atoms()[n];
-    const double *matrix = virials.data + 9 * n;
+  const double scale = data->settings.options.scale;
+  const double *matrix = data->step.values("atomic_virials");
+  for (int i : data->nodes->atoms()) {
     for (int k = 0; k < 6 && vflag_atom; k++) vatom[i][k] += scale * symmetric_component(matrix, k);
     for (int k = 0; k < 9 && cvflag_atom; k++) cvatom[i][k] += scale * component(matrix, k);
+    matrix += 9;
   }
 }
 
 void PairMetatomic::store_outputs()
 {
-  Data &d = *data;
-  for (const auto &item : d.users) {
-    if (!item.second.wanted()) continue;
-    AtomOutput &output = d.atom_outputs[item.first];
-    if (output.columns == 0) output.columns = d.model->columns(item.first, "atom");
-    make_room(output);
+  const StepState &step = data->step;
+  for (auto &item : data->atom_outputs) {
+    AtomOutput &output = item.second;
+    if (!output.users.any()) continue;
+    output.make_room(atom->nmax);
     std::fill(output.values.begin(), output.values.end(), 0.0);
-    auto found = d.results.find(item.first == d.energy ? "atomic_energies" : item.first);
-    if (found == d.results.end()) continue;
-    for (int n = 0; n < d.query.n_selected; n++)
-      std::copy_n(found->second.data + n * output.columns, output.columns, output.rows[d.nodes->atoms()[n]]);
+    const double *values = step.values(output.result);
+    for (int n = 0; values && n < step.query.n_selected; n++)
+      std::copy_n(values + n * output.columns, output.columns,
+                  output.rows[data->nodes->atoms()[n]]);
   }
-  if (!eflag_global || nextra == 0) return;
+}
+
+void PairMetatomic::store_system_outputs()
+{
+  if (!eflag_global) return;
   double *out = pvector;
-  for (const auto &sum : d.sums) {
-    auto apart = d.values_of_system.find(sum.first);
-    auto found = d.results.find(sum.first == d.energy ? "energy" : sum.first);
-    std::fill(out, out + sum.second, 0.0);
-    if (apart != d.values_of_system.end())
-      std::copy_n(apart->second.data(), sum.second, out);
-    else if (found != d.results.end())
-      std::copy_n(found->second.data, sum.second, out);
-    out += sum.second;
+  for (const auto &output : data->settings.system_outputs) {
+    auto apart = data->step.apart.find(output.name);
+    const double *values = apart != data->step.apart.end() ? apart->second.data()
+                                                           : data->step.values(output.result);
+    std::fill(out, out + output.n_values, 0.0);
+    if (values) std::copy_n(values, output.n_values, out);
+    out += output.n_values;
   }
 }
 
 void PairMetatomic::warn_uncertain()
 {
-  Data &d = *data;
-  if (d.uncertainty.empty()) return;
+  const Settings &s = data->settings;
+  if (s.uncertainty.empty()) return;
   struct {
     double value;
     int rank;
   } mine = {0.0, comm->me}, largest;
   tagint where = 0;
-  auto found = d.results.find(d.uncertainty);
-  for (int n = 0; found != d.results.end() && n < d.query.n_selected; n++)
-    if (found->second.data[n] > mine.value) {
-      mine.value = found->second.data[n];
-      where = atom->tag[d.nodes->atoms()[n]];
+  const double *values = data->step.values(s.uncertainty);
+  for (int n = 0; values && n < data->step.query.n_selected; n++)
+    if (values[n] > mine.value) {
+      mine.value = values[n];
+      where = atom->tag[data->nodes->atoms()[n]];
     }
   MPI_Allreduce(&mine, &largest, 1, MPI_DOUBLE_INT, MPI_MAXLOC, world);
-  if (largest.value <= d.threshold) return;
+  if (largest.value <= s.threshold) return;
   MPI_Bcast(&where, 1, MPI_LMP_TAGINT, largest.rank, world);
   if (comm->me == 0)
-    error->warning(FLERR, "expected energy uncertainties below {:.4g} for each atom, got {:.4g} for atom {} at step {}",
-                   d.threshold, largest.value, where, update->ntimestep);
+    error->warning(FLERR,
+                   "expected energy uncertainties below {:.4g} for each atom, got {:.4g} for atom "
+                   "{} at step {}",
+                   s.threshold, largest.value, where, update->ntimestep);
 }

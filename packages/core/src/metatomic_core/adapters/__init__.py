@@ -1,0 +1,26 @@
+"""The public kit for adapters: what two of them share, on the command line and off it.
+
+Adapters import from this package, `metatomic_core.engine`, `metatomic_core.units` and `metatomic_core` itself, and from
+nothing else in core; a test says so.  Nothing here imports torch at module level, so that ``--help`` is quick.
+
+``options`` are the options of engines and ``text_options`` how they are written on command lines, ``inputs`` where the
+inputs of models come from, ``quantity`` values with units, ``command_group``, ``console`` and ``progress`` what people
+see, ``memory`` settings of a process of one's own.
+"""
+
+from metatomic_core.data.quantities import base_quantity, canonical_name
+from metatomic_core.foundation.atomic_write import replaced_when_done
+from metatomic_core.foundation.checks import check_choice, check_type
+from metatomic_core.foundation.elements import masses, symbols
+from metatomic_core.foundation.finite import all_finite
+
+__all__ = [
+    "all_finite",
+    "base_quantity",
+    "canonical_name",
+    "check_choice",
+    "check_type",
+    "masses",
+    "replaced_when_done",
+    "symbols",
+]
