@@ -40,7 +40,26 @@ PYTEST_ARGUMENTS = ["-n", "2", "--dist", "loadscope"]
 REFERENCE_CALCULATOR = "metatomic-ase==0.1.4"
 
 # folders of tests that need more than the packages: they have sessions of their own, and tests/gpu is run by hand
-ELSEWHERE = {"tests/benchmarks", "tests/docs", "tests/gpu", "tests/nequip", "tests/reference"}
+ELSEWHERE = {
+    "tests/benchmarks",
+    "tests/docs",
+    "tests/families",
+    "tests/gpu",
+    "tests/imported",
+    "tests/nequip",
+    "tests/reference",
+}
+
+# environments of families of models, which exclude each other: what of metatomic-importers' extras is in each
+FAMILIES = {
+    "sevennet": ["sevennet"],
+    "chgnet": ["chgnet"],
+    "mace": ["mace"],
+    "nequip": ["nequip", "allegro"],
+    "torchani": ["torchani"],
+}
+# where they leave model files for the environment that has none of them
+IMPORTED = ROOT / ".nox" / ".cache" / "imported"
 
 # the pages themselves, once built, are looked at by the session `docs`
 PAGES_AND_SCRIPTS = ["tests/docs", "--ignore", "tests/docs/test_built.py"]
@@ -211,6 +230,28 @@ def nequip(session: nox.Session) -> None:
     # its requirements stay out of the environments of all other sessions
     install_packages(session, ["core", "ase-calc"], *TEST_TOOLS, "nequip")
     session.run("pytest", "tests/nequip", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+@nox.parametrize("family", FAMILIES, ids=FAMILIES)
+def importers(session: nox.Session, family: str) -> None:
+    """Import models of one family, and compare with its own calculator; what is written is kept for `imported`."""
+    install_packages(session, ["core", "ase-calc"], *TEST_TOOLS)
+    extras = ",".join(FAMILIES[family])
+    versions = ["-c", str(CONSTRAINTS), "-c", str(ROOT / "constraints" / f"{family}.txt")]
+    session.install(*versions, f"./packages/importers[{extras}]")
+    shutil.rmtree(IMPORTED / family, ignore_errors=True)
+    env = {"OMP_NUM_THREADS": "1", "METATOMIC_IMPORTED": str(IMPORTED / family)}
+    session.run("pytest", f"tests/families/test_{family}.py", *session.posargs, env=env)
+
+
+@nox.session
+def imported(session: nox.Session) -> None:
+    """Run the files that the sessions `importers` wrote, where none of the packages is that they come from."""
+    install_packages(session, ["core", "ase-calc", "ipi-driver", "lammps-glue"], *TEST_TOOLS)
+    session.run("metatomic-lammps", "build")
+    env = {"METATOMIC_IMPORTED": str(IMPORTED)}
+    session.run("pytest", *PYTEST_ARGUMENTS, "tests/imported", *session.posargs, env={"OMP_NUM_THREADS": "1", **env})
 
 
 @nox.session

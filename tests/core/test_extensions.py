@@ -24,13 +24,13 @@ from metatomic_core.files.extensions import Extension, Library
 from metatomic_core.files.reading import read_header
 from metatomic_core.files.shared_libraries import (
     dependencies_of,
-    file_sha256,
     find_in_distribution,
     is_system_library,
     library_stem,
     needed_libraries,
     owner_of,
 )
+from metatomic_core.foundation.hashes import file_sha256
 
 VESIN = next(Path(path) for path in torch.ops.loaded_libraries if "vesin" in path)
 HASH = file_sha256(VESIN)

@@ -13,14 +13,20 @@ from metatomic_core.foundation.atomic_write import replaced_when_done
 from metatomic_core.foundation.checks import check_choice, check_type
 from metatomic_core.foundation.elements import masses, symbols
 from metatomic_core.foundation.finite import all_finite
+from metatomic_core.foundation.hashes import file_sha256
+from metatomic_core.foundation.plugins import Plugin, load_plugin, plugins
 
 __all__ = [
+    "Plugin",
     "all_finite",
     "base_quantity",
     "canonical_name",
     "check_choice",
     "check_type",
+    "file_sha256",
+    "load_plugin",
     "masses",
+    "plugins",
     "replaced_when_done",
     "symbols",
 ]

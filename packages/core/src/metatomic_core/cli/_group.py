@@ -27,16 +27,18 @@ _ADAPTERS = {
     "eval": ("metatomic-ase", "Compute energies, forces and stresses of structures."),
     "md": ("metatomic-ase", "Run molecular dynamics: NVE, NVT or NPT."),
     "relax": ("metatomic-ase", "Relax atoms, and the cell if wanted."),
+    "import": ("metatomic-importers", "Make a model file from a checkpoint of MACE, SevenNet, CHGNet and others."),
     "ipi": ("metatomic-ipi", "Run i-PI with a model, or a model as a client of i-PI."),
     "lammps": ("metatomic-lammps", "Run LAMMPS with the pair style, which is built if needed."),
 }
 # package: its folder in the repository.  They are not on PyPI, where metatomic-ase is a package of another project.
 _FOLDERS = {
     "metatomic-ase": "packages/ase-calc",
+    "metatomic-importers": "packages/importers",
     "metatomic-ipi": "packages/ipi-driver",
     "metatomic-lammps": "packages/lammps-glue",
 }
-_VERSIONED = ("metatomic-ase", "metatomic-ipi", "metatomic-lammps", "torch")
+_VERSIONED = ("metatomic-ase", "metatomic-importers", "metatomic-ipi", "metatomic-lammps", "torch")
 _EPILOG = """\b
 Example:
   metatomic export sw -o silicon.pt

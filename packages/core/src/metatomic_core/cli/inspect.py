@@ -8,6 +8,7 @@ import click
 
 from metatomic_core.adapters.console import columns, json_option, print_json, print_table
 from metatomic_core.foundation.elements import symbols
+from metatomic_core.foundation.hashes import file_sha256
 
 if TYPE_CHECKING:
     from metatomic_core.data.outputs import ModelOutput
@@ -58,16 +59,12 @@ def _data(header: "ModelHeader", file: str, reader: str | None) -> dict[str, Any
     data = header.to_dict()
     queries = data["queries"]
     queries["interaction_range"] = float(queries["interaction_range"])
-    from metatomic_core.files.shared_libraries import file_sha256
-
     more = {"reader": reader, "ways": _ways(header) if reader is None else []}
     return {"file": file, "sha256": file_sha256(Path(file)), **more, **data}
 
 
 def _rows(header: "ModelHeader", file: str, reader: str | None) -> list[tuple[str, str]]:
     """Give names and values for the table, those without a value left out."""
-    from metatomic_core.files.shared_libraries import file_sha256
-
     metadata, capabilities = header.metadata, header.capabilities
     unit = capabilities.length_unit or "(no unit)"
     references = [f"{kind}: {text}" for kind, texts in metadata.references.items() for text in texts]

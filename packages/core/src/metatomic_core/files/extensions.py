@@ -15,12 +15,12 @@ import torch
 
 from metatomic_core.foundation.atomic_write import replaced_when_done
 from metatomic_core.foundation.errors import UnavailableError
+from metatomic_core.foundation.hashes import file_sha256
 
 from .extension_discovery import is_registered, libraries_of, used_names
 from .extension_records import Extension, Library
 from .shared_libraries import (
     dependencies_of,
-    file_sha256,
     find_in_distribution,
     library_stem,
     loaded_extensions,

@@ -3,7 +3,6 @@
 Nothing here knows of models; `extensions` decides what to record, copy and load.
 """
 
-import hashlib
 import re
 import struct
 import sys
@@ -23,15 +22,6 @@ _RUNTIME_LIBRARY = re.compile(
 # Constants of the ELF format: "Tool Interface Standard (TIS) Executable and Linking Format", version 1.2, chapters 1-3.
 _ELF_MAGIC, _ELF_64, _ELF_LITTLE = b"\x7fELF", 2, 1
 _SHT_DYNAMIC, _DT_NEEDED = 6, 1
-
-
-def file_sha256(path: Path) -> str:
-    """Give the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def library_stem(name: str) -> str:

@@ -16,13 +16,13 @@ import torch
 from metatomic_core.files.archive import Archive, opened, read_archive
 from metatomic_core.files.extension_discovery import is_registered, used_names_in_source
 from metatomic_core.files.shared_libraries import (
-    file_sha256,
     find_in_distribution,
     library_stem,
     loaded_extensions,
     mapped_libraries,
 )
 from metatomic_core.foundation import torchscript
+from metatomic_core.foundation.hashes import file_sha256
 
 DISTRIBUTION = "metatomic-torch"
 # The classes of one series take part in the files of that series only; older releases of it lack what is used here.

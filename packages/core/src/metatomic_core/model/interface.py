@@ -22,7 +22,12 @@ _SCRIPTED_TYPES = (("List", "System"), ("Dict", "ModelOutput"), ("Optional", "La
 
 
 class ModelInterface(torch.nn.Module):
-    """Base class for models; to inherit from it is a help to readers and type checkers, not a need."""
+    """Base class for models; to inherit from it is a help to readers and type checkers, not a need.
+
+    A module that ``torch.jit.script`` does not compile, but another compiler of its library does, may have a method
+    ``torchscript_module()`` on top, marked ``@torch.jit.unused``: it gives the same module, compiled. The file then
+    holds that, and is traced from the module in Python.
+    """
 
     def forward(
         self,
@@ -80,6 +85,32 @@ def check_module(module: Any) -> None:
         _check_scripted_signature(module)
     else:
         _check_signature(module)
+
+
+def own_torchscript(module: torch.nn.Module) -> Optional[torch.jit.ScriptModule]:
+    """Give the compiled form that a module brings, in its method ``torchscript_module``; None if it brings none.
+
+    Raises
+    ------
+    TypeError
+        If it brings something else, or its ``forward`` has another signature.
+    ValueError
+        If it is in training mode.
+    """
+    bring = getattr(module, "torchscript_module", None)
+    if bring is None or isinstance(module, torch.jit.ScriptModule):
+        return None
+    with torchscript.quiet():
+        compiled = bring()
+    if not isinstance(compiled, torch.jit.ScriptModule):
+        raise TypeError(
+            f"expected a torch.jit.ScriptModule from `torchscript_module()` of {type(module).__name__}, "
+            f"got {type(compiled).__name__}"
+        )
+    check_module(compiled)
+    for parameter in compiled.parameters():
+        parameter.requires_grad_(False)  # noqa: FBT003  (torch has no name for it)
+    return compiled
 
 
 def _check_signature(module: torch.nn.Module) -> None:

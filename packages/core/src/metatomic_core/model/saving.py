@@ -19,6 +19,7 @@ from metatomic_core.tracing.program import Program, Traced
 from ._answers import with_answers
 from ._programs import traced_model, with_programs
 from ._trial import RunnableModel, can_be_tried, check_runs, loaded_again
+from .interface import own_torchscript
 
 # Where the code of the pipeline is in an archive, and what torch puts into names that occur twice.
 _PIPELINE = re.compile(r"/metatomic_core/(pipeline/|model/atomistic_model)")
@@ -194,10 +195,15 @@ def _write(scripted: torch.jit.ScriptModule, header: ModelHeader, programs: Mapp
 
 def _compiled(model: RunnableModel) -> torch.jit.ScriptModule:
     device = next((tensor.device for tensor in model.buffers()), torch.device("cpu"))
+    module = model.module
     try:
-        scripted = torchscript.script_module(model.to("cpu"))
+        model.to("cpu")
+        # what stands for the module in the file, and in Python is slower or can not be traced
+        own = own_torchscript(module)
+        model.core.module = module if own is None else own
+        scripted = torchscript.script_module(model)  # type: ignore[arg-type]
     except Exception as error:
-        if isinstance(model.module, torch.jit.ScriptModule):
+        if isinstance(module, torch.jit.ScriptModule):
             # its code knows the `System` in its file, not ours, even if the two are the same
             raise RuntimeError(
                 "expected a module that was made in this process, got a compiled one, maybe from a file; make it again "
@@ -207,6 +213,7 @@ def _compiled(model: RunnableModel) -> torch.jit.ScriptModule:
             f"expected a TorchScript-compatible model, got an error on compiling it: {_first_reason(error)}"
         ) from error
     finally:
+        model.core.module = module
         model.to(device)
     scripted._differentiates = _differentiates(scripted.core.module)
     return scripted
