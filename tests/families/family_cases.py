@@ -20,7 +20,7 @@ VACUUM = 12.0
 
 
 def structures(a: str, b: str, c: str, lattice: float) -> dict[str, ase.Atoms]:
-    """Give the structures of the acceptance: elements in an order that is not sorted, and the edge of a cubic fcc cell."""
+    """Give the structures of the acceptance: elements `a`, `b`, `c`, edge of a cubic fcc cell."""
     rng = np.random.default_rng(12)
     bulk = ase.build.bulk(a, "fcc", a=lattice, cubic=True).repeat(2)
     mixed = ase.build.bulk(b, "fcc", a=lattice, cubic=True).repeat(2)
