@@ -90,7 +90,7 @@ def keep(file: Path, name: str, own, cases: dict[str, ase.Atoms], boxed: bool = 
         calculated = in_vacuum(atoms) if boxed else atoms.copy()
         calculated.calc = own
         frame = atoms.copy()
-        frame.info["case"] = case
+        frame.info = {"case": case}
         results = {"energy": calculated.get_potential_energy(), "forces": calculated.get_forces()}
         if atoms.pbc.all():
             results["stress"] = calculated.get_stress()
