@@ -116,9 +116,16 @@ def install_packages(session: nox.Session, folders: list[str], *requirements: st
     install(session, *(f"./packages/{folder}" for folder in folders), *requirements)
 
 
-def run_pytest(session: nox.Session, *paths: str) -> None:
+def install_family(session: nox.Session, family: str) -> None:
+    """Install importers with the packages of a family, in the tested versions."""
+    extras = ",".join(FAMILIES[family])
+    versions = ["-c", str(CONSTRAINTS), "-c", str(ROOT / "constraints" / f"{family}.txt")]
+    session.install(*versions, f"./packages/importers[{extras}]")
+
+
+def run_pytest(session: nox.Session, *paths: str, **environment: str) -> None:
     """Run pytest in two processes of one thread, the way the reference numbers were made."""
-    session.run("pytest", *PYTEST_ARGUMENTS, *paths, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("pytest", *PYTEST_ARGUMENTS, *paths, *session.posargs, env={"OMP_NUM_THREADS": "1", **environment})
 
 
 def tests_of(folder: str) -> list[str]:
@@ -220,8 +227,7 @@ def reference(session: nox.Session) -> None:
     shutil.rmtree(other, ignore_errors=True)
     # its own calculator lives in a folder that is first on the path of processes which use it
     session.install("--no-deps", "--target", str(other), REFERENCE_CALCULATOR)
-    env = {"OMP_NUM_THREADS": "1", "METATOMIC_REFERENCE_ASE": str(other.absolute())}
-    session.run("pytest", "tests/reference", *session.posargs, env=env)
+    run_pytest(session, "tests/reference", METATOMIC_REFERENCE_ASE=str(other.absolute()))
 
 
 @nox.session
@@ -237,9 +243,7 @@ def nequip(session: nox.Session) -> None:
 def importers(session: nox.Session, family: str) -> None:
     """Import models of one family, and compare with its own calculator; what is written is kept for `imported`."""
     install_packages(session, ["core", "ase-calc"], *TEST_TOOLS)
-    extras = ",".join(FAMILIES[family])
-    versions = ["-c", str(CONSTRAINTS), "-c", str(ROOT / "constraints" / f"{family}.txt")]
-    session.install(*versions, f"./packages/importers[{extras}]")
+    install_family(session, family)
     shutil.rmtree(IMPORTED / family, ignore_errors=True)
     env = {"OMP_NUM_THREADS": "1", "METATOMIC_IMPORTED": str(IMPORTED / family)}
     session.run("pytest", f"tests/families/test_{family}.py", *session.posargs, env=env)
@@ -250,20 +254,20 @@ def imported(session: nox.Session) -> None:
     """Run the files that the sessions `importers` wrote, where none of the packages is that they come from."""
     install_packages(session, ["core", "ase-calc", "ipi-driver", "lammps-glue"], *TEST_TOOLS)
     session.run("metatomic-lammps", "build")
-    env = {"METATOMIC_IMPORTED": str(IMPORTED)}
-    session.run("pytest", *PYTEST_ARGUMENTS, "tests/imported", *session.posargs, env={"OMP_NUM_THREADS": "1", **env})
+    run_pytest(session, "tests/imported", METATOMIC_IMPORTED=str(IMPORTED))
 
 
 @nox.session
 def walkthrough(session: nox.Session) -> None:
     """Follow README and documentation line by line, and run the examples at their smallest size."""
-    install_packages(session, PACKAGES, *TEST_TOOLS, "docutils", "markdown-it-py", "cmake", "ninja")
+    install_packages(session, PACKAGES, *TEST_TOOLS, "docutils", "markdown-it-py", "cmake", "ninja", "hatchling")
     install(session, "metatomic-torch")
+    # what pages take along: a universal potential that comes in a package, and a family of a package of its own
+    install_family(session, "sevennet")
+    session.install("--no-deps", "--no-build-isolation", "./docs/examples/toy_family")
     session.run("metatomic-lammps", "build")  # once, before two processes want it
     # pages and scripts are independent: each goes to the process that is free
-    session.run(
-        "pytest", "-n", "2", "--dist", "load", *PAGES_AND_SCRIPTS, *session.posargs, env={"OMP_NUM_THREADS": "1"}
-    )
+    run_pytest(session, "--dist", "load", *PAGES_AND_SCRIPTS)
 
 
 @nox.session
@@ -271,7 +275,8 @@ def benchmarks(session: nox.Session) -> None:
     """Run each benchmark once, at its smallest size: whether it runs, not how fast."""
     install_packages(session, PACKAGES, *TEST_TOOLS)
     session.run("metatomic-lammps", "build")
-    session.run("pytest", "tests/benchmarks", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    # two at a time, as nobody looks at their times here
+    run_pytest(session, "--dist", "load", "tests/benchmarks")
 
 
 @nox.session(default=False)

@@ -11,8 +11,7 @@ from metatensor.torch import Labels, TensorMap
 
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
 from metatomic_core.authors import energy_output, pairs, sum_at_atoms
-from metatomic_importers import Family, Imported, Request
-from metatomic_importers.checkpoints import Contents
+from metatomic_importers import Contents, Family, Imported, Request
 from metatomic_importers.family import ROUNDING
 from metatomic_importers.species import chosen_types
 
@@ -26,14 +25,15 @@ class Morse(torch.nn.Module):
         super().__init__()
         self.epsilon, self.r0, self.rho0 = epsilon, r0, rho0
         self.start, self.end = rcut1 * r0, rcut2 * r0
+        self.pairs = NeighborListOptions(cutoff=self.end, full_list=True, strict=True)
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
-        return [NeighborListOptions(cutoff=self.end, full_list=True, strict=True)]
+        return [self.pairs]
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        first, _, vectors = pairs(systems, NeighborListOptions(self.end, True, True))
+        first, _, vectors = pairs(systems, self.pairs)
         r = torch.linalg.vector_norm(vectors, dim=1)
         decay = torch.exp(self.rho0 * (1 - r / self.r0))
         x = torch.clamp((r - self.start) / (self.end - self.start), min=0.0)

@@ -9,15 +9,17 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .contents import Contents
     from .family import Family, Imported, Request, Tolerances
     from .importing import import_model
     from .registry import families
 
 __version__ = _version("metatomic-importers")
 
-__all__ = ["Family", "Imported", "Request", "Tolerances", "families", "import_model"]
+__all__ = ["Contents", "Family", "Imported", "Request", "Tolerances", "families", "import_model"]
 
 _MODULES = {
+    "Contents": "contents",
     "Family": "family",
     "Imported": "family",
     "Request": "family",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from metatomic_core import ModelCapabilities, ModelMetadata
 
-    from .checkpoints import Contents
+    from .contents import Contents
 
 # Words for the parts of a model with several: what a family calls its own is the option of the command.
 PARTS = ("head", "modal", "task")

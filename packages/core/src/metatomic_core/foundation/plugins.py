@@ -34,6 +34,11 @@ def plugins(group: str, what: str) -> dict[str, Plugin]:
     what
         What each of them is, for messages.
 
+    Returns
+    -------
+    dict
+        Entry points by name.
+
     Raises
     ------
     ValueError
@@ -62,6 +67,20 @@ def package_of(entry: importlib.metadata.EntryPoint) -> str:
 
 def load_plugin(plugin: Plugin, kind: type[_Kind], what: str) -> _Kind:
     """Import what an entry point names.
+
+    Parameters
+    ----------
+    plugin
+        The entry point.
+    kind
+        Type of what it names.
+    what
+        What it is, for messages.
+
+    Returns
+    -------
+    kind
+        What was named.
 
     Raises
     ------
