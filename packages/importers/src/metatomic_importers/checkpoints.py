@@ -40,7 +40,8 @@ def checked_checkpoint(family: Family, checkpoint: str) -> Path:
         if shipped and path.suffix == "" and path.parent == Path():
             check_choice("checkpoint", checkpoint, shipped)
         also = f", or one of {', '.join(shipped)}" if shipped else ""
-        raise ValueError(f"expected a checkpoint file of {family.name}{also}, got '{checkpoint}', which is not there")
+        is_what = "is a directory" if path.is_dir() else "is not there"
+        raise ValueError(f"expected a checkpoint file of {family.name}{also}, got '{checkpoint}', which {is_what}")
     found = contents_of(path)
     if found.is_model_file():
         raise ValueError(

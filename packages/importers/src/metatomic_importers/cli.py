@@ -11,6 +11,7 @@ from .registry import families, family
 from .requirements import installed_version
 
 if TYPE_CHECKING:
+    from .family import Family
     from .importing import Report
 
 _EPILOG = """The package of the family must be installed, once: the file that comes out needs none of it.  It is written
@@ -35,19 +36,21 @@ def _print_families(ctx: click.Context, _: click.Parameter, value: bool) -> None
     if not value or ctx.resilient_parsing:
         return
     table = columns("family", "needs", "installed", "shipped checkpoints", "description")
-    for name in sorted(families()):
-        each = family(name)
-        versions = [installed_version(text) for text in each.requirements]
-        is_there = None not in versions
-        table.add_row(
-            name,
-            "\n".join(each.requirements),
-            "\n".join(version or "no" for version in versions),
-            "\n".join(each.shipped()) if is_there else "",
-            each.description,
-        )
+    for name, plugin in sorted(families().items()):
+        # one that does not load leaves the others
+        try:
+            table.add_row(name, *_row(family(name)))
+        except ValueError:
+            table.add_row(name, "", "", "", f"does not load; upgrade or remove {plugin.package}")
     print_table(table)
     ctx.exit()
+
+
+def _row(each: "Family") -> tuple[str, str, str, str]:
+    versions = [installed_version(text) for text in each.requirements]
+    installed = "\n".join(version or "no" for version in versions)
+    shipped = "\n".join(each.shipped()) if None not in versions else ""
+    return "\n".join(each.requirements), installed, shipped, each.description
 
 
 @click.command("import", epilog=_EPILOG)

@@ -55,14 +55,18 @@ def compared(file: Path, imported: Imported) -> list[Row]:
     ------
     DifferentResultsError
         If results differ by more than the tolerances, or one side fails where the other does not.
+    ValueError
+        If there is no structure that the calculator can compute.
     """
     own = imported.calculator()
     ours = Engine(file, length_unit="angstrom", energy_unit="eV")
     rows = [
-        Row(name, len(atoms), _differences(_expected(atoms, own, imported, name), _got(atoms, ours, imported)))
+        Row(name, len(atoms), _differences(_expected(atoms, own, imported, name), _got(atoms, ours, imported, name)))
         for name, atoms in trial_structures(imported.capabilities.atomic_types, imported.periodic_only).items()
         if name not in imported.unable
     ]
+    if not rows:
+        raise ValueError(f"expected a structure that {type(own).__name__} can compute, to compare results, got none")
     problems = [_problem(row, imported) for row in rows]
     found = [problem for problem in problems if problem]
     if found:
@@ -73,10 +77,9 @@ def compared(file: Path, imported: Imported) -> list[Row]:
 def in_words(rows: list[Row], imported: Imported) -> str:
     """Say in a line what was compared, and how far the results are at most from each other."""
     names = ", ".join(row.structure for row in rows)
-    largest = {
-        name: max(row.differences[name] for row in rows if name in row.differences) for name in rows[0].differences
-    }
-    largest |= {"stress": max((row.differences["stress"] for row in rows if "stress" in row.differences), default=0.0)}
+    largest: dict[str, float] = {}
+    for row in rows:
+        largest |= {name: max(value, largest.get(name, 0.0)) for name, value in row.differences.items()}
     text = ", ".join(f"{name} {value:.1e}{_unit(name)}" for name, value in largest.items())
     left_out = "".join(f"; not {name}: {reason}" for name, reason in imported.unable.items())
     return f"with the calculator of the package, on {len(rows)} structures ({names}): off by up to {text}{left_out}"
@@ -96,27 +99,35 @@ def _expected(atoms: "ase.Atoms", own: "Calculator", imported: Imported, name: s
             found["stress"] = calculated.get_stress(voigt=False)
         return found | {each: np.array(own.get_property(each, calculated)) for each in imported.others}
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise DifferentResultsError(
-            f"expected {type(own).__name__} to compute the structure '{name}', got an error: {reason}"
+            f"expected {type(own).__name__} to compute the structure '{name}', got an error: {_reason(error)}"
         ) from error
 
 
-def _got(atoms: "ase.Atoms", ours: Engine, imported: Imported) -> dict[str, np.ndarray]:
+def _got(atoms: "ase.Atoms", ours: Engine, imported: Imported, name: str) -> dict[str, np.ndarray]:
     """Give the same from the model file."""
     structure = Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
     results = ["energy", "forces", *(["stress"] if atoms.pbc.all() else [])]
-    evaluated = ours.evaluate(
-        [structure],
-        results,
-        outputs={other.output: "atom" for other in imported.others.values()},
-        output_units={other.output: other.unit for other in imported.others.values()},
-    )
-    found = {name: np.asarray(getattr(evaluated, name)) for name in results}
-    found = {name: values if name == "forces" else values[0] for name, values in found.items()}
-    for name, other in imported.others.items():
-        found[name] = evaluated.outputs[other.output].reshape(len(atoms), -1).squeeze(1)
+    try:
+        evaluated = ours.evaluate(
+            [structure],
+            results,
+            outputs={other.output: "atom" for other in imported.others.values()},
+            output_units={other.output: other.unit for other in imported.others.values()},
+        )
+    except Exception as error:
+        raise DifferentResultsError(
+            f"expected the model file to compute the structure '{name}', got an error: {_reason(error)}"
+        ) from error
+    found = {each: np.asarray(getattr(evaluated, each)) for each in results}
+    found = {each: values if each == "forces" else values[0] for each, values in found.items()}
+    for each, other in imported.others.items():
+        found[each] = evaluated.outputs[other.output].reshape(len(atoms), -1).squeeze(1)
     return found
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _differences(expected: dict[str, np.ndarray], got: dict[str, np.ndarray]) -> dict[str, float]:

@@ -2,16 +2,24 @@
 
 import contextlib
 import dataclasses
+import io
 import pickletools
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-# Opcodes whose argument is text, and how long a text may be to be a name.
+# Opcodes whose argument is text, those that keep what is on top of the stack, and that put it there again.
 _TEXTS = ("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE")
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+_GETS = ("GET", "BINGET", "LONG_BINGET")
+# How long a text may be to be a name.
 _MAX_NAME = 200
 # What is read of a file at most: the weights are not in its pickles.
 _MAX_BYTES = 200_000_000
+# What archives start with.
+_ARCHIVE = b"PK\x03\x04"
 # Pickles one after the other in the files of old versions of torch.
 _N_PICKLES = 5
 
@@ -56,15 +64,21 @@ def contents_of(path: Path) -> Contents:
     Raises
     ------
     ValueError
-        If there is no such file.
+        If there is no such file, or it is a damaged archive.
     """
     if not path.is_file():
         raise ValueError(f"expected a checkpoint file, got '{path}', which is not there")
     entries: set[str] = set()
     modules: set[str] = set()
     names: set[str] = set()
-    for pickled in _pickles(path, entries):
-        _scan(pickled, modules, names)
+    # what `zipfile` raises for entries that are cut off, changed, encrypted or compressed in unknown ways
+    try:
+        for pickled in _pickles(path, entries):
+            _scan(pickled, modules, names)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise ValueError(
+            f"expected a checkpoint file, got '{path}', an archive that can not be read: {error}; copy it again"
+        ) from error
     return Contents(path, frozenset(entries), frozenset(modules), frozenset(names))
 
 
@@ -72,7 +86,10 @@ def _pickles(path: Path, entries: set[str]) -> Iterator[bytes]:
     """Give the pickles in a file; note its entries."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
-            yield file.read(_MAX_BYTES)
+            content = file.read(_MAX_BYTES)
+        if content.startswith(_ARCHIVE):
+            raise zipfile.BadZipFile("its end is missing")
+        yield content
         return
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
@@ -83,21 +100,37 @@ def _pickles(path: Path, entries: set[str]) -> Iterator[bytes]:
 
 def _scan(content: bytes, modules: set[str], names: set[str]) -> None:
     """Note what pickles name; what is no pickle has none."""
-    start = 0
-    for _ in range(_N_PICKLES):
-        last = ["", ""]
-        end = None
-        # ends at the first thing that is no opcode
-        with contextlib.suppress(Exception):
-            for opcode, argument, position in pickletools.genops(content[start:]):
-                end = position
-                if opcode.name == "GLOBAL":
-                    modules.add(str(argument).partition(" ")[0])
-                elif opcode.name == "STACK_GLOBAL":
-                    modules.add(last[0])
-                elif opcode.name in _TEXTS and isinstance(argument, str) and len(argument) <= _MAX_NAME:
-                    names.add(argument)
-                    last = [last[1], argument]
-        if end is None:
-            return
-        start += end + 1
+    file = io.BytesIO(content)
+    # ends at the first thing that is no opcode
+    with contextlib.suppress(Exception):
+        for _ in range(_N_PICKLES):
+            _scan_one(file, modules, names)
+
+
+def _scan_one(file: io.BytesIO, modules: set[str], names: set[str]) -> None:
+    """Note what the pickle names that comes next in a file."""
+    # classes are named by the last two texts, which are written once and then taken from what was kept
+    kept: dict[int, str] = {}
+    texts = ["", ""]
+    top = ""
+    argument: Any  # its type depends on the opcode
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == "MEMOIZE":
+            kept[len(kept)] = top
+            continue
+        if opcode.name in _PUTS:
+            kept[argument] = top
+            continue
+        if opcode.name in ("GLOBAL", "INST"):
+            modules.add(argument.partition(" ")[0])
+        elif opcode.name == "STACK_GLOBAL":
+            modules.add(texts[0])
+        top = ""
+        if opcode.name in _TEXTS:
+            top = argument
+            if len(top) <= _MAX_NAME:
+                names.add(top)
+        elif opcode.name in _GETS:
+            top = kept.get(argument, "")
+        if top:
+            texts = [texts[1], top]

@@ -81,8 +81,11 @@ def import_model(
     ValueError
         If there is no such family or checkpoint, its package is not installed, it has not what is asked for, or its
         results are not the same. Nothing is written then.
+    TypeError
+        If an argument is of another type.
     """
     check_type("family", family, str, "a string")
+    _check_types(checkpoint, output, part, species)
     path = checked_output(output, force, "output")
     chosen = family_of(family)
     check_requirements(chosen)
@@ -98,6 +101,19 @@ def import_model(
     model = AtomisticModel(imported.module, metadata, imported.capabilities)
     model.save(str(path), exported=exported)
     return Report(path, model, rows)
+
+
+def _check_types(checkpoint: object, output: object, part: object, species: object) -> None:
+    for argument, path in (("checkpoint", checkpoint), ("output", output)):
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"expected `{argument}` to be a string or a path, got {type(path).__name__}")
+    if part is not None:
+        check_type("part", part, str, "a string or None")
+    # a string is a sequence of strings too
+    if isinstance(species, str) or not isinstance(species, Sequence):
+        raise TypeError(f"expected `species` to be a list of chemical symbols, got {species!r}")
+    for symbol in species:
+        check_type("species", symbol, str, "a list of chemical symbols")
 
 
 def _checked_request(

@@ -26,8 +26,14 @@ def family(name: str) -> Family:
     Raises
     ------
     ValueError
-        If no installed package has one of this name, or it does not load.
+        If no installed package has one of this name, or it does not load, or calls itself something else.
     """
     known = families()
     check_choice("family", name, sorted(known))
-    return load_plugin(known[name], Family, _WHAT)
+    found = load_plugin(known[name], Family, _WHAT)
+    if found.name != name:
+        raise ValueError(
+            f"expected the importer '{name}' of {known[name].package} to have this `name`, got '{found.name}'; "
+            f"upgrade or remove {known[name].package}"
+        )
+    return found
