@@ -28,7 +28,7 @@ def all_atoms() -> Dict[str, ase.Atoms]:
 
 
 class Electrostatics(torch.nn.Module):
-    """Gives a dipole and charges beside an energy; atoms of the charges in reverse order."""
+    """Gives a dipole, charges and magnetic moments beside an energy; atoms of the charges in reverse order."""
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
@@ -39,6 +39,8 @@ class Electrostatics(torch.nn.Module):
             if name == "charge":
                 charge = per_atom_output(name, systems, charges, ModelOutput(sample_kind="atom"), None)
                 results[name] = models.reversed_samples(charge)
+            elif name == "magnetic_moment":
+                results[name] = per_atom_output(name, systems, -3 * charges, output, None)
             elif name == "dipole":
                 dipoles = [s.types.to(s.positions.dtype) / 10 @ s.positions for s in systems]
                 results[name] = per_system_output(name, systems, torch.stack(dipoles))

@@ -37,6 +37,9 @@ PUBLISHED = [
     ("THz", "ps^-1", 1.0, 1e-14),
     ("e", "ampere s", 1.602176634e-19, 1e-15),
     ("micron", "μm", 1.0, 1e-15),
+    ("mu_B", "eV ampere s^2/kg", 5.7883818060e-5, 1e-10),  # eV/T
+    ("bohr_magneton", "e hbar/m_e", 0.5, 1e-9),
+    ("mu_B", "ampere bohr^2", 9.2740100783e-24 / 5.29177210903e-11**2, 1e-14),
 ]
 
 # Units of each LAMMPS style, from its manual ("units" page), and the constants that the style has in
@@ -259,6 +262,9 @@ EQUAL = [
     ("c", "C"),
     ("d", "D"),
     ("m_e", "electron_mass"),
+    ("mu_B", "Bohr_magnetons"),
+    ("µ_B", "mu_B"),
+    ("mu_b", "mu_B"),
     ("2eV", "2*eV"),
     ("2 eV", "2*eV"),
     ("2·eV", "2*eV"),

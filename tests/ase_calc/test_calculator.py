@@ -98,17 +98,19 @@ def test_stresses_are_refused_for_models_that_use_positions():
         atoms.get_stresses()
 
 
-def test_defect_free_energy_dipole_and_charges_are_given():
+def test_defect_free_energy_dipole_charges_and_magnetic_moments_are_given():
     atoms = ATOMS["molecule"].copy()
     outputs = {
         "energy": ModelOutput(unit="eV", sample_kind="atom"),
         "dipole": ModelOutput(unit="e*nm"),
         "charge": ModelOutput(unit="e", sample_kind="atom"),
+        "magnetic_moment": ModelOutput(unit="1000*mu_B", sample_kind="atom"),
     }
     atoms.calc = MetatomicCalculator(models.wrap(Electrostatics(), outputs))
     charges = atoms.numbers / 10
     np.testing.assert_allclose(atoms.get_charges(), charges)
     # the model computes in angstrom and says e*nm
+    np.testing.assert_allclose(atoms.get_magnetic_moments(), -3000 * charges)
     np.testing.assert_allclose(atoms.get_dipole_moment(), 10 * charges @ atoms.positions)
     assert atoms.get_potential_energy(force_consistent=True) == pytest.approx((charges**2).sum())
 

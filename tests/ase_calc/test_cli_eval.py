@@ -24,12 +24,13 @@ def _load_once():
 
 
 def model_with_outputs():
-    """Give a model with a dipole, charges, and what it calls an uncertainty: the energy of each atom."""
+    """Give a model with a dipole, charges, moments, and what it calls an uncertainty: the energy of each atom."""
     outputs = {
         "energy": ModelOutput(unit="eV", sample_kind="atom"),
         "energy_uncertainty": ModelOutput(unit="meV", sample_kind="atom"),
         "dipole": ModelOutput(unit="e*angstrom"),
         "charge": ModelOutput(unit="e", sample_kind="atom"),
+        "magnetic_moment": ModelOutput(unit="mu_B", sample_kind="atom"),
     }
     return models.wrap(Electrostatics(), outputs)
 
@@ -162,7 +163,7 @@ def test_eval_writes_energies_per_atom_and_outputs_of_the_model(tmp_path):
     for atoms in images:
         atoms.numbers[:] = [14, 8] * (len(atoms) // 2)
     ase.io.write(tmp_path / "in.extxyz", images)
-    names = ["energies", "energy_uncertainty", "charge", "dipole"]
+    names = ["energies", "energy_uncertainty", "charge", "dipole", "magnetic_moment"]
     arguments = [part for name in names for part in ("--property", name)]
     command = ["eval", tmp_path / "model.pt", tmp_path / "in.extxyz", *arguments]
     succeed(*command, "-o", tmp_path / "out.extxyz", "--batch-size", 2)
@@ -175,6 +176,8 @@ def test_eval_writes_energies_per_atom_and_outputs_of_the_model(tmp_path):
         np.testing.assert_allclose(one["energies_eV"], energies, atol=1e-12)
         np.testing.assert_allclose(atoms.get_charges(), original.get_charges(), atol=1e-7)
         np.testing.assert_allclose(one["charges"], original.get_charges(), atol=1e-12)
+        np.testing.assert_allclose(atoms.get_magnetic_moments(), original.get_magnetic_moments(), atol=1e-7)
+        np.testing.assert_allclose(one["magmoms"], original.get_magnetic_moments(), atol=1e-12)
         np.testing.assert_allclose(atoms.get_dipole_moment(), original.get_dipole_moment(), atol=1e-6)
         uncertainty = atoms.arrays["energy_uncertainty"]
         assert uncertainty.shape == (len(atoms),)

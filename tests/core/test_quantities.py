@@ -28,6 +28,7 @@ TABLE = [
     ("mass", "mass", "atom", ""),
     ("charge", "charge", "system atom", ""),
     ("dipole", "dipole", "system atom", "xyz"),
+    ("magnetic_moment", "magnetic_moment", "atom", ""),
     ("heat_flux", "heat_flux", "system", "xyz"),
     ("spin_multiplicity", "none", "system", ""),
 ]
@@ -41,6 +42,7 @@ UNITS = {
     "mass": "u",
     "charge": "e",
     "dipole": "debye",
+    "magnetic_moment": "mu_B",
     "heat_flux": "eV*angstrom/fs",
 }
 

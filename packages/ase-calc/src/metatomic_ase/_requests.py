@@ -21,6 +21,7 @@ FROM_ENERGY = {
 FROM_OUTPUT = {
     "dipole": ("dipole", "system", "e*angstrom"),
     "charges": ("charge", "atom", "e"),
+    "magmoms": ("magnetic_moment", "atom", "mu_B"),
 }
 NEEDS_CELL = frozenset(("stress", "stresses"))
 _ENERGIES = frozenset(("energy", "free_energy"))

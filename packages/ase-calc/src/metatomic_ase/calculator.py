@@ -43,7 +43,8 @@ class MetatomicCalculator(Calculator):
 
     Properties: energy, free_energy, forces; energies for models with energies per atom; stress for periodic cells with
     a volume (dE/dstrain per volume of the whole cell; tension is positive); stresses per atom where the model sees
-    geometry only through neighbor vectors; dipole and charges of models that have them.  Units are those of ASE.
+    geometry only through neighbor vectors; dipole, charges and magmoms of models that have them.  Units are those of
+    ASE.
 
     Parameters
     ----------

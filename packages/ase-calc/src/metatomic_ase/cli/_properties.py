@@ -23,10 +23,15 @@ _UNITS = {
     "pressure": "eV/angstrom^3",
     "charge": "e",
     "dipole": "e*angstrom",
+    "magnetic_moment": "mu_B",
     "mass": "u",
 }
 # (output, kind of samples) that ASE has a place for among its results -> name there
-_RESULTS = {("charge", "atom"): "charges", ("dipole", "system"): "dipole"}
+_RESULTS = {
+    ("charge", "atom"): "charges",
+    ("magnetic_moment", "atom"): "magmoms",
+    ("dipole", "system"): "dipole",
+}
 
 
 class Property(NamedTuple):

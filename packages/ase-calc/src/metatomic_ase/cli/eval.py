@@ -30,7 +30,7 @@ stress (eV/Å^3, tension positive, for periodic structures) in the place of thos
 
 --property adds energies (per atom, in eV) or any output of the model, such as energy_uncertainty: values per atom
 become arrays, values per structure entries of info, under the name of the output with _ for other signs, in the units
-of ASE; charge and dipole become the charges and the dipole of ASE.  Arrays need an .extxyz file.
+of ASE; charge, dipole and magnetic_moment become the charges, dipole and magmoms of ASE.  Arrays need an .extxyz file.
 
 Ctrl-C and SIGTERM end the work after the current batch: the output has the structures that are done, and the same
 command with --resume does the others.

@@ -61,6 +61,7 @@ def standard_quantities() -> Dict[str, Quantity]:
         "mass": Quantity("mass", atom, none, "mass", 1, none),
         "charge": Quantity("charge", both, none, "charge", 1, none),
         "dipole": Quantity("dipole", both, xyz, "dipole", 1, none),
+        "magnetic_moment": Quantity("magnetic_moment", atom, none, "magnetic_moment", 1, none),
         "heat_flux": Quantity("heat_flux", system, xyz, "heat_flux", 1, none),
         "spin_multiplicity": Quantity("none", system, none, "spin_multiplicity", 1, none),
     }

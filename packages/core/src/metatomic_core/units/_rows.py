@@ -56,6 +56,7 @@ def base_units() -> list[tuple[str, str, float, list[float], str]]:
     dalton = 1.66053906660e-27  # kg
     electron_mass = 9.1093837015e-31  # kg
     atomic_time = 2.4188843265857e-17  # s
+    bohr_magneton = 9.2740100783e-24  # J/T, which is A m^2
     dims = dimension_names()
     # no "h" for bar: hbar is the constant
     # fmt: off
@@ -107,6 +108,7 @@ def base_units() -> list[tuple[str, str, float, list[float], str]]:
         ("", "statvolt", 1e-6 * light, dims["voltage"], ""),
         ("D", "debye", 1e-21 / light, dims["dipole"], ""),
         ("eang", "", charge * 1e-10, dims["dipole"], ""),  # as in i-PI
+        ("mu_B μ_B", "bohr_magneton", bohr_magneton, dims["magnetic_moment"], ""),
         # constants and pure numbers
         ("hbar ħ", "", planck / (2 * math.pi), dims["action"], ""),
         ("k_B kB", "", boltzmann, dims["entropy"], ""),
