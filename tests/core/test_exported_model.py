@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import pickle
 import tempfile
 from typing import Dict, List, Optional
@@ -74,6 +75,15 @@ def test_results_are_those_of_the_code(name):
     case = CASES[name]
     model = loaded(case.module, case.declared)
     assert_same(case.evaluated(by_programs(model)), case.evaluated(model))
+
+
+def test_structures_are_joined_unless_the_range_is_infinite(tmp_path):
+    """All atoms of a structure may count then, however little: a comparison might not see it."""
+    assert all(record.joins for record in loaded(TwoLists, ENERGIES).header.programs)
+    wrap(TwoLists(), ENERGIES, interaction_range=math.inf).save(str(tmp_path / "model.pt"), exported=True)
+    records = read_model_header(tmp_path / "model.pt").programs
+    assert len(records) > 0
+    assert not any(record.joins for record in records)
 
 
 @pytest.mark.parametrize("name", structures())

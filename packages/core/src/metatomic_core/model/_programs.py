@@ -1,6 +1,7 @@
 """Exported programs of a model that is saved: traced, compared with its compiled code, and described for the header."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,6 +122,8 @@ def _compared(
     of_structures = [name for name, labels in record.values.items() if labels.kind == "system"]
     of_structures += [row.name for row in record.inputs if row.name.startswith("inputs/") and row.shape[0] == 1]
     joins = (record.per_atom or not record.energy) and not of_structures
+    # atoms of other structures would count, and a comparison sees that only where it is more than rounding
+    joins = joins and math.isfinite(header.capabilities.interaction_range)
     # cells of different sizes, open directions, numbers of atoms
     joins = joins and not comparison.problem(list(structures.values()), joins=True)
     return dataclasses.replace(record, joins=joins), ""
