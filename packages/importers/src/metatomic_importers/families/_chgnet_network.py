@@ -220,12 +220,9 @@ class AtomStep(Step):
 
     def along_bonds(self, graph: Graph, features: Features, weights: Weights) -> torch.Tensor:
         """Give the features of atoms after this step."""
-        atoms, n_bonds = features.atoms, features.bonds.size(0)
+        atoms, bonds = features.atoms, self.parts[1](features.bonds)
         x = self.parts[0](atoms).index_select(0, graph.center) + self.parts[2](atoms).index_select(0, graph.other)
-        # both directions of a bond have its features
-        x = (x.view(2, n_bonds, x.size(1)) + self.parts[1](features.bonds)).view(2 * n_bonds, x.size(1))
-        messages = self.gated(x)
-        messages = (messages.view(2, n_bonds, messages.size(1)) * weights.bonds).view(messages.size())
+        messages = self.gated(x + torch.cat([bonds, bonds])) * torch.cat([weights.bonds, weights.bonds])
         return self(atoms, torch.zeros_like(atoms).index_add(0, graph.center, messages))
 
 
