@@ -59,7 +59,9 @@ def _row(each: "Family") -> tuple[str, str, str, str]:
 @click.option("-o", "--output", required=True, metavar="FILE", help="Model file to write, by habit .pt.")
 @click.option("--dtype", type=click.Choice(DTYPES), help="Precision that the file computes in.")
 @_parts
-@click.option("--species", multiple=True, metavar="SYMBOL", help="Element that the file is for; once for each.")
+@click.option(
+    "--species", multiple=True, metavar="SYMBOL", help="Element that the file is for, or TYPE=SYMBOL; once for each."
+)
 @click.option(
     "--families",
     is_flag=True,

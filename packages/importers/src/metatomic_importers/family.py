@@ -32,7 +32,8 @@ class Request:
     name
         What the user called it: a path, or a name in ``Family.shipped``.
     dtype
-        "float32" or "float64": what the model computes in, in the file.
+        "float32" or "float64": what the model computes in, in the file. Empty for what the checkpoint is in, see
+        ``Family.own_dtype``.
     part
         Name of the head, modal or task; None where none was asked for.
     species
@@ -149,6 +150,9 @@ class Family:
         What the parts of a model with several are called, one of `PARTS`; empty if the family has none.
     dtypes
         Types that a model can have in a file, the default first.
+    own_dtype
+        Whether the default is the type of the checkpoint instead: ``Request.dtype`` is then empty where none was asked
+        for.
 
     Raises
     ------
@@ -164,6 +168,7 @@ class Family:
     shipped: Callable[[], Mapping[str, Path]] = dict
     part: str = ""
     dtypes: tuple[str, ...] = DTYPES
+    own_dtype: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or not self.requirements:

@@ -124,4 +124,5 @@ def _checked_request(
     if part is not None and not family.part:
         raise ValueError(f"expected no head, modal or task for {family.name}, whose models have none, got '{part}'")
     file = checked_checkpoint(family, checkpoint)
-    return Request(file, checkpoint, dtype or family.dtypes[0], part, species)
+    default = "" if family.own_dtype else family.dtypes[0]
+    return Request(file, checkpoint, dtype or default, part, species)
