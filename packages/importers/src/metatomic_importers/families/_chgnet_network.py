@@ -229,9 +229,7 @@ class AtomStep(Step):
 class AngleStep(Step):
     """How bonds and angles change by what is at angles."""
 
-    def at_angles(
-        self, graph: Graph, atoms: torch.Tensor, short: torch.Tensor, angles: torch.Tensor
-    ) -> torch.Tensor:
+    def at_angles(self, graph: Graph, atoms: torch.Tensor, short: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
         """Give the messages of angles, from the features of atoms, of short bonds, and of angles."""
         x = self.parts[0](short).index_select(0, graph.one) + self.parts[1](short).index_select(0, graph.two)
         return self.gated(x + self.parts[2](angles) + self.parts[3](atoms).index_select(0, graph.apex))
@@ -302,7 +300,9 @@ class Network(torch.nn.Module):
         n_atom, n_bond, n_angle = own.atom_fea_dim, own.bond_fea_dim, own.angle_embedding.out_features
         bonds, angles = [n_atom, n_bond, n_atom], [n_bond, n_bond, n_angle, n_atom]
         atom_steps = [AtomStep(each.twoBody_atom, bonds, each.mlp_out, each.atom_norm) for each in own.atom_conv_layers]
-        bond_steps = [AngleStep(each.twoBody_bond, angles, each.mlp_out, each.bond_norm) for each in own.bond_conv_layers]
+        bond_steps = [
+            AngleStep(each.twoBody_bond, angles, each.mlp_out, each.bond_norm) for each in own.bond_conv_layers
+        ]
         # nothing reads what the last one gives
         angle_steps = [AngleStep(each.twoBody_bond, angles, None, each.angle_norm) for each in own.angle_layers[:-1]]
         rounds = zip(atom_steps[:-1], bond_steps, [*angle_steps, None], strict=True)

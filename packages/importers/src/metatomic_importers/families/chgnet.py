@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
-from metatomic_importers.checkpoints import Contents
+from metatomic_importers.contents import Contents
 from metatomic_importers.family import Family, Imported, Other, Request, Tolerances
 from metatomic_importers.species import chosen_types
 
@@ -56,7 +56,9 @@ def read(request: Request) -> Imported:
         references["model"] = [_OF_VERSION[version]]
     return Imported(
         module=module,
-        metadata=ModelMetadata(name=f"CHGNet {version}".strip(), description=_description(module), references=references),
+        metadata=ModelMetadata(
+            name=f"CHGNet {version}".strip(), description=_description(module), references=references
+        ),
         capabilities=ModelCapabilities(
             outputs={
                 "energy": ModelOutput(unit="eV", sample_kind="atom"),
@@ -116,12 +118,16 @@ def _check_kind(own: Any) -> None:
     from chgnet.model.functions import MLP
 
     steps = [*own.atom_conv_layers, *own.bond_conv_layers, *own.angle_layers]
+    reference = own.composition_model
+    # as one of the package is, whatever the model is
+    is_intensive = reference is None or getattr(reference, "is_intensive", None) == own.is_intensive
     wanted = {
         "mlp_first=True, an energy that is a sum over atoms": own.mlp_first,
         "final_mlp='MLP'": isinstance(own.mlp, MLP),
         "n_conv of 2 or more": len(own.atom_conv_layers) > 1,
         "update_bond=True and update_angle=True": None not in steps,
-        "composition_model of reference energies of atoms, or none": isinstance(own.composition_model, AtomRef | None),
+        "composition_model of reference energies of atoms, or none": isinstance(reference, AtomRef | None),
+        "is_intensive=True, or no composition_model": is_intensive,
         "bond_graph_cutoff up to atom_graph_cutoff": _angle_cutoff(own) <= own.graph_converter.atom_graph_cutoff,
     }
     for what, is_there in wanted.items():
