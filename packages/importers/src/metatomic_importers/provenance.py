@@ -26,7 +26,8 @@ def with_provenance(family: Family, request: Request, imported: Imported, compar
     extra = {
         **given.extra,
         "imported from": f"{Path(request.name).name}, with {', '.join(versions)}",
-        family.part: request.part or "",
+        # of those that the model has by default, the family says which it took
+        family.part: request.part or given.extra.get(family.part, ""),
         "sha256 of checkpoint": file_sha256(request.checkpoint),
         "compared": compared,
         "licence of weights": imported.weights_licence,
