@@ -1,8 +1,8 @@
 """SevenNet's network, written for speed: what is in the file, in plain torch, with the weights of a checkpoint.
 
-It computes what the layers of the package compute, in another order. Features of atoms are lists of tensors of the shape
-(n_atoms, components, channels), one for each kind of irreducible representation, channels last: all that happens at
-pairs is then a few products of large matrices, where the package has a few operations for each path. TorchScript
+It computes what the layers of the package compute, in another order. Features of atoms are lists of tensors of the
+shape (n_atoms, components, channels), one for each kind of irreducible representation, channels last: all that happens
+at pairs is then a few products of large matrices, where the package has a few operations for each path. TorchScript
 compiles it, and it can be traced.
 """
 
@@ -126,9 +126,9 @@ class Mix(torch.nn.Module):
 class MixBySpecies(torch.nn.Module):
     """Mixes the channels of one feature with a matrix for each species."""
 
-    def __init__(self, source: int, target: int, weights: torch.Tensor):
+    def __init__(self, source: int, weights: torch.Tensor):
         super().__init__()
-        self.source, self.target = source, target
+        self.source = source
         self.weight = torch.nn.Buffer(weights.reshape(-1, weights.shape[2]))
 
     def forward(self, features: List[torch.Tensor], is_species: torch.Tensor) -> torch.Tensor:
@@ -142,8 +142,6 @@ class Branch(torch.nn.Module):
 
     Parameters
     ----------
-    source
-        Which feature.
     coupling
         Shape (n_harmonics, rows, components of the feature): from harmonics to the matrix that the feature of a
         neighbor is multiplied with. Its rows are the components of all paths, those of one kind together.
@@ -153,9 +151,8 @@ class Branch(torch.nn.Module):
         Channels of the feature.
     """
 
-    def __init__(self, source: int, coupling: torch.Tensor, kinds: List[List[int]], n_channels: int):
+    def __init__(self, coupling: torch.Tensor, kinds: List[List[int]], n_channels: int):
         super().__init__()
-        self.source = source
         self.coupling = torch.nn.Buffer(coupling.flatten(1))
         self.rows, self.components = coupling.shape[1], coupling.shape[2]
         self.n_channels = n_channels
@@ -165,13 +162,12 @@ class Branch(torch.nn.Module):
 
     def forward(
         self,
-        features: List[torch.Tensor],
+        x: torch.Tensor,
         harmonics: torch.Tensor,
         weights: torch.Tensor,
         first: torch.Tensor,
         second: torch.Tensor,
     ) -> List[torch.Tensor]:
-        x = features[self.source]
         n_pairs = first.size(0)
         matrices = (harmonics @ self.coupling).reshape(n_pairs, self.rows, self.components)
         rows = torch.bmm(matrices, x.index_select(0, second)).split(self.sizes, 1)
@@ -208,17 +204,19 @@ class Interaction(torch.nn.Module):
     Parameters
     ----------
     before
-        For each feature, the mixing before it is sent.
+        For each branch, the mixing of the feature that is sent.
     radial
         From functions of distances to the weights of all paths, branch after branch.
     branches
-        For each feature, the messages from it.
+        For each feature that is sent, the messages from it.
     gathers
         For each kind of message, where it comes from: branch and kind in it, in turn.
     after
         For each input of the nonlinearity, the mixing of messages and features; the messages come first.
     by_species
         The same of features, for species apart.
+    targets
+        For each of these, the number of the input.
     nonlinearities
         One for each feature that comes out.
     """
@@ -231,6 +229,7 @@ class Interaction(torch.nn.Module):
         gathers: List[List[int]],
         after: List[Mix],
         by_species: List[MixBySpecies],
+        targets: List[int],
         nonlinearities: List[Nonlinearity],
     ):
         super().__init__()
@@ -241,6 +240,7 @@ class Interaction(torch.nn.Module):
         self.gathers = gathers
         self.after = torch.nn.ModuleList(after)
         self.by_species = torch.nn.ModuleList(by_species)
+        self.targets = targets
         self.nonlinearities = torch.nn.ModuleList(nonlinearities)
 
     def forward(
@@ -259,7 +259,7 @@ class Interaction(torch.nn.Module):
         weights = self.radial(radial).split(self.widths, 1)
         arrived: List[List[torch.Tensor]] = []
         for k, branch in enumerate(self.branches):
-            arrived.append(branch(sent, harmonics, weights[k], first, second))
+            arrived.append(branch(sent[k], harmonics, weights[k], first, second))
         inputs: List[torch.Tensor] = []
         for gather in self.gathers:
             parts: List[torch.Tensor] = []
@@ -270,8 +270,9 @@ class Interaction(torch.nn.Module):
         mixed: List[torch.Tensor] = []
         for mix in self.after:
             mixed.append(mix(inputs))
-        for mix in self.by_species:
-            mixed[mix.target] = mixed[mix.target] + mix(features, is_species)
+        for k, mix in enumerate(self.by_species):
+            target = self.targets[k]
+            mixed[target] = mixed[target] + mix(features, is_species)
         found: List[torch.Tensor] = []
         for nonlinearity in self.nonlinearities:
             found.append(nonlinearity(mixed))
@@ -335,7 +336,7 @@ class SevenNet(torch.nn.Module):
         self.species = torch.nn.Buffer(torch.arange(len(parts["embedding"])))
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
-        return [NeighborListOptions(self.cutoff, True, True)]
+        return [NeighborListOptions(self.cutoff, full_list=True, strict=True)]
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
@@ -343,7 +344,7 @@ class SevenNet(torch.nn.Module):
         results: Dict[str, TensorMap] = {}
         if "energy" not in outputs:
             return results
-        first, second, vectors = pairs(systems, NeighborListOptions(self.cutoff, True, True))
+        first, second, vectors = pairs(systems, NeighborListOptions(self.cutoff, full_list=True, strict=True))
         species = species_index(systems, self.table)
         r = torch.linalg.vector_norm(vectors, dim=1)
         waves = torch.sin(r.unsqueeze(1) * self.frequencies) * (2.0 / self.cutoff)

@@ -16,7 +16,7 @@ import torch
 
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
 from metatomic_core.adapters import check_choice
-from metatomic_importers.checkpoints import Contents, contents_of
+from metatomic_importers.contents import Contents, contents_of
 from metatomic_importers.family import ROUNDING, Family, Imported, Request
 from metatomic_importers.species import chosen_types
 
@@ -155,7 +155,8 @@ def _checked_modal(request: Request, known: list[str]) -> str | None:
 def _description(config: Mapping[str, Any], modal: str | None) -> str:
     text = (
         f"an equivariant network of {config['num_convolution_layer']} layers with {config['channel']} channels, "
-        f"degrees up to {config['lmax']} and a cutoff of {config['cutoff']:g} A, trained with sevenn {config['version']}"
+        f"degrees up to {config['lmax']} and a cutoff of {config['cutoff']:g} A, trained with sevenn "
+        f"{config['version']}"
     )
     return text if modal is None else f"{text}; its modal {modal}"
 
