@@ -130,6 +130,8 @@ class Radial(torch.nn.Module):
         Its cutoff.
     """
 
+    frequencies: torch.Tensor
+
     def __init__(self, own: Any, cutoff: float):
         super().__init__()
         self.register_buffer("frequencies", own.frequencies.detach().clone())
@@ -156,6 +158,8 @@ class Angular(torch.nn.Module):
     own
         That of the package.
     """
+
+    frequencies: torch.Tensor
 
     def __init__(self, own: Any):
         super().__init__()
@@ -281,9 +285,12 @@ class Network(torch.nn.Module):
     cutoff
         Largest length of bonds.
     is_local
-        Whether bonds without angles stay as they are in steps of bonds. If not, they change if there is any angle in the
-        structure, and do not if there is none, as in the package.
+        Whether bonds without angles stay as they are in steps of bonds. If not, they change if there is any angle in
+        the structure, and do not if there is none, as in the package.
     """
+
+    table: torch.Tensor
+    shift: torch.Tensor
 
     def __init__(self, own: Any):
         super().__init__()
@@ -319,13 +326,13 @@ class Network(torch.nn.Module):
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         """List the bonds."""
-        return [NeighborListOptions(self.cutoff, False, True)]
+        return [NeighborListOptions(cutoff=self.cutoff, full_list=False, strict=True)]
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
         """Compute what is asked for."""
-        first, second, vectors = pairs(systems, NeighborListOptions(self.cutoff, False, True))
+        first, second, vectors = pairs(systems, NeighborListOptions(cutoff=self.cutoff, full_list=False, strict=True))
         species = species_index(systems, self.table)
         graph = make_graph(first, second, vectors, self.angle_cutoff, species.size(0))
         basis = self.radial(graph.r)

@@ -88,8 +88,8 @@ def _own_model(request: Request) -> Any:
         state = torch.load(request.checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(
-            f"expected a checkpoint of numbers and tensors alone, got '{request.name}', which torch does not load without "
-            "running code in it; load it with `CHGNet.from_file`, and save {'model': model.as_dict()} with `torch.save`"
+            f"expected a checkpoint of numbers and tensors alone, got '{request.name}', which torch does not load "
+            "without running code in it; save {'model': CHGNet.from_file(...).as_dict()} with `torch.save`"
         ) from error
     found = state.get("model", state)
     weights, arguments = found["state_dict"], dict(found["model_args"])
