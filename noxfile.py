@@ -249,6 +249,17 @@ def importers(session: nox.Session, family: str) -> None:
     session.run("pytest", f"tests/families/test_{family}.py", *session.posargs, env=env)
 
 
+@nox.session(default=False)
+@nox.parametrize("family", FAMILIES, ids=FAMILIES)
+def models(session: nox.Session, family: str) -> None:
+    """Measure what the table of docs/models.rst says: models of ordinary size, on a quiet machine."""
+    install_packages(session, ["core", "ase-calc"], *TEST_TOOLS)
+    install_family(session, family)
+    for name in FAMILIES[family]:
+        session.run("python", "-W", "ignore", "benchmarks/models/measure.py", name, env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "benchmarks/models/measure.py", "--table")
+
+
 @nox.session
 def imported(session: nox.Session) -> None:
     """Run the files that the sessions `importers` wrote, where none of the packages is that they come from."""

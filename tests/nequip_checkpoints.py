@@ -1,6 +1,7 @@
-"""Small networks of the nequip framework with weights near random: ``python nequip_checkpoints.py FOLDER``.
+"""Networks of the nequip framework with weights near random: ``python nequip_checkpoints.py FOLDER [NAME ...]``.
 
-Its own commands make them, in one process: checkpoints of a training of one step, and packages of them.
+Its own commands make them, in one process: checkpoints of a training of one step, and packages of them. Without names it
+is the small ones, which tests want.
 """
 
 import os
@@ -39,6 +40,21 @@ NETWORKS = {
     "allegro-float64": [*ALLEGRO, *SPLINE, *CUTOFFS, *ZBL],
     "allegro-float32": [*ALLEGRO, *BESSEL, *FLOAT32, *ZBL, f"{MODEL}.num_layers=1"],
 }
+# of the size that people train, for benchmarks
+ORDINARY = {
+    "nequip-ordinary": [
+        "cutoff=5.0",
+        *(f"{MODEL}.{name}" for name in ("num_layers=4", "num_features=32", "l_max=2", "num_bessels=8")),
+        f"{MODEL}.radial_mlp_width=64",
+    ],
+    "allegro-ordinary": [
+        "cutoff=5.0",
+        *ALLEGRO,
+        *BESSEL,
+        *(f"{MODEL}.{name}" for name in ("num_scalar_features=64", "num_tensor_features=32", "l_max=2")),
+        *(f"{MODEL}.{mlp}_hidden_layers_width=128" for mlp in ("allegro_mlp", "readout_mlp", "scalar_embed_mlp")),
+    ],
+}
 PACKAGES = ("nequip-float32", "allegro-float64")
 
 
@@ -46,8 +62,8 @@ def _by_type(values, names):
     return "{" + ", ".join(f"{names.get(name, name)}: {value}" for name, value in zip(TYPES, values, strict=True)) + "}"
 
 
-def main(folder):
-    """Make all of them."""
+def main(folder, *wanted):
+    """Make those that are wanted."""
     import ase.io
     from ase.build import bulk
     from ase.calculators.emt import EMT
@@ -62,7 +78,9 @@ def main(folder):
         atoms.calc = EMT()
         atoms.get_forces()
     ase.io.write("train.xyz", frames)
-    for name, changes in NETWORKS.items():
+    known = {**NETWORKS, **ORDINARY}
+    for name in wanted or NETWORKS:
+        changes = known[name]
         names = NAMES if name == "nequip-names" else {}
         types = [names.get(each, each) for each in TYPES]
         sys.argv = [
@@ -80,7 +98,7 @@ def main(folder):
             sys.argv.append(f"+data.transforms.0.chemical_species_to_atom_type_map={{{as_types}}}")
         OmegaConf.clear_resolver("training_data_stats")
         train.main()
-    for name in PACKAGES:
+    for name in () if wanted else PACKAGES:
         package.main(["build", f"{name}.ckpt", f"{name}.nequip.zip"])
 
 
