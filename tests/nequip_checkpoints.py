@@ -1,7 +1,7 @@
 """Networks of the nequip framework with weights near random: ``python nequip_checkpoints.py FOLDER [NAME ...]``.
 
-Its own commands make them, in one process: checkpoints of a training of one step, and packages of them. Without names it
-is the small ones, which tests want.
+Its own commands make them, in one process: checkpoints of a training of one step, and packages of them. Without names
+it is the small ones, which tests want.
 """
 
 import os
