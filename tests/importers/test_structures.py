@@ -96,3 +96,11 @@ def test_calculators_of_periodic_structures_get_vacuum(known):
         first = neighbor_list("d", atoms, 8.0)
         second = neighbor_list("d", free[name], 8.0)
         np.testing.assert_allclose(np.sort(first), np.sort(second), atol=1e-9)
+
+
+@pytest.mark.parametrize("known", [[1], [2], [1, 2], [9], [1, 8]])
+def test_crystals_of_small_atoms_have_no_hundreds_of_neighbors(known):
+    """Models with angles take the square of them in memory."""
+    for name, atoms in trial_structures(known).items():
+        neighbors = np.bincount(neighbor_list("i", atoms, 3.0), minlength=1)
+        assert neighbors.max() < 80, name

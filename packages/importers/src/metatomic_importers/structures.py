@@ -17,6 +17,8 @@ _RATTLE = 0.08
 _VACUUM = 15.0
 # Distances in crystals, in sums of covalent radii.
 _STRETCH = 1.15
+# The least of them, in angstrom.
+_MIN_SPACING = 1.5
 
 
 def trial_structures(types: Sequence[int], periodic_only: bool = False) -> dict[str, ase.Atoms]:
@@ -49,12 +51,17 @@ def trial_structures(types: Sequence[int], periodic_only: bool = False) -> dict[
     return found
 
 
+def _spacing(one: int, two: int) -> float:
+    """Give a distance in a crystal: of hydrogen, an atom would have hundreds of neighbors, and a model no memory."""
+    return max(_distance(one, two), _MIN_SPACING)
+
+
 def _distance(one: int, two: int) -> float:
     return _STRETCH * float(ase.data.covalent_radii[one] + ase.data.covalent_radii[two])
 
 
 def _cubic(number: int) -> ase.Atoms:
-    a = _distance(number, number) * np.sqrt(2)
+    a = _spacing(number, number) * np.sqrt(2)
     sites = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
     return ase.Atoms([number] * 4, scaled_positions=sites, cell=[a, a, a], pbc=True)
 
@@ -89,7 +96,7 @@ def _molecule(numbers: Sequence[int]) -> ase.Atoms:
 
 
 def _primitive(one: int, two: int) -> ase.Atoms:
-    a = _distance(one, two) * 2 / np.sqrt(3)
+    a = _spacing(one, two) * 2 / np.sqrt(3)
     return ase.Atoms([two, one], scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[a, a, a], pbc=True)
 
 
