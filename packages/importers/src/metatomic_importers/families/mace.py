@@ -256,7 +256,8 @@ def _calculator(path: Path, head: str, dtype: str = "float64") -> "Calculator":
 FAMILY = Family(
     name="mace",
     description="MACE models of energies, with one head or several",
-    requirements=("mace-torch>=0.3.14,<0.4", "e3nn>=0.4.4,<0.5"),
+    # the calculators of older ones change torch's default dtype for the whole process
+    requirements=("mace-torch>=0.3.16,<0.4", "e3nn>=0.4.4,<0.5"),
     read=read,
     recognises=recognises,
     part="head",
