@@ -25,13 +25,8 @@ from metatomic_core.engine import Engine, Structure
 from metatomic_core.kernels.compiling import compile_model
 from metatomic_core.loading import read_model_header
 from metatomic_importers import Request, import_model
-from metatomic_importers.families.nequip import NEQUIP, _state_of_nequip
-
-pytestmark = [
-    # of lightning and what it imports, on loading checkpoints
-    pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning"),
-]
+from metatomic_importers.families._nequip_own import state_of_nequip
+from metatomic_importers.families.nequip import NEQUIP
 
 CASES = structures("Au", "Cu", "Ag", 3.95)
 # of the file, of the network: eV per atom, eV/A, eV/A^3
@@ -86,7 +81,7 @@ def own(folder):
 
     def calculator(checkpoint):
         types = NAMES if "names" in checkpoint else {symbol: symbol for symbol in TYPES}
-        with float64_by_default(), _state_of_nequip():
+        with float64_by_default(), state_of_nequip():
             return Own._from_saved_model(folder / checkpoint, chemical_species_to_atom_type_map=types)
 
     return calculator
@@ -356,7 +351,7 @@ MODELS = [
 
 @pytest.mark.parametrize(("make", "message"), MODELS)
 def test_a_model_that_can_not_be_carried_over_is_refused(folder, tmp_path, monkeypatch, make, message):
-    with _state_of_nequip():
+    with state_of_nequip():
         made = make()
     models = torch.nn.ModuleDict(made if isinstance(made, dict) else {"sole_model": made})
     monkeypatch.setattr("nequip.model.saved_models.load_saved_model", lambda *_, **__: models)

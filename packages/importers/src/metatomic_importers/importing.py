@@ -61,11 +61,12 @@ def import_model(
     output
         Model file to write.
     dtype
-        "float32" or "float64"; None for the default of the family.
+        "float32" or "float64"; None for the default of the family, which may be that of the checkpoint.
     part
         Head, modal or task, for a model with several.
     species
-        Chemical symbols of the species that the file is for; none for all that the model knows.
+        Chemical symbols of the species that the file is for, or ``TYPE=SYMBOL`` where the model has other names for
+        them; none for all that the model knows.
     exported
         Whether to write exported programs too, see ``AtomisticModel.save``.
     force

@@ -1,6 +1,7 @@
 """NequIP's networks behind the interface of models: from pairs to energies of atoms."""
 
 import copy
+import warnings
 from typing import Dict, List, Optional
 
 import torch
@@ -72,5 +73,8 @@ class Network(torch.nn.Module):
 
         # the compiler puts compiled parts into the module that it is given
         weights = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
-        compiled: torch.jit.ScriptModule = script(copy.deepcopy(self, weights))
+        with warnings.catch_warnings():
+            # of e3nn 0.5 in packages, on parts without irreps
+            warnings.filterwarnings("ignore", "Module .* had irreps_in of type tuple")
+            compiled: torch.jit.ScriptModule = script(copy.deepcopy(self, weights))
         return compiled

@@ -1,9 +1,8 @@
 """NequIP and Allegro: packages (``.nequip.zip``) and checkpoints of training (``.ckpt``) of the nequip framework."""
 
-import contextlib
 import functools
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,9 @@ from metatomic_importers.family import DTYPES, ROUNDING, Family, Imported, Reque
 from metatomic_importers.species import numbers_of_types
 
 from ._nequip_network import Network
+from ._nequip_own import calculator_of, state_of_nequip
 
 if TYPE_CHECKING:
-    from ase.calculators.calculator import Calculator
-
     from metatomic_importers.contents import Contents
 
 _PACKAGE, _COMPILED = ".nequip.zip", (".nequip.pt2", ".nequip.pth")
@@ -70,7 +68,7 @@ def _recognises(contents: "Contents", family: str) -> bool:
 
 def _read(request: Request, family: str) -> Imported:
     _check_kind(request)
-    with _state_of_nequip():
+    with state_of_nequip():
         model = _loaded(request)
     network, metadata = model.model.func, dict(model.metadata)
     _check_network(model, request)
@@ -103,7 +101,7 @@ def _read(request: Request, family: str) -> Imported:
             supported_devices=["cuda", "cpu"],
             dtype=dtype,
         ),
-        calculator=functools.partial(_calculator, request.checkpoint, species),
+        calculator=functools.partial(calculator_of, request.checkpoint, species),
         # what the network itself computes in rounds, whatever the file does
         tolerances=ROUNDING[own_dtype],
     )
@@ -254,53 +252,6 @@ def _versions(path: Path) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def _calculator(checkpoint: Path, species: dict[str, str]) -> "Calculator":
-    """Give nequip's own calculator, of the model as it is in the file."""
-    from nequip.integrations import ase
-
-    class NequIPCalculator(ase.NequIPCalculator):  # type: ignore[misc]
-        def calculate(self, *arguments: Any, **keywords: Any) -> None:
-            with _float64_by_default():
-                super().calculate(*arguments, **keywords)
-
-    with _state_of_nequip():
-        calculator: Calculator = NequIPCalculator._from_saved_model(  # noqa: SLF001  (the public way wants compiled files)
-            str(checkpoint), chemical_species_to_atom_type_map={symbol: name for name, symbol in species.items()}
-        )
-    return calculator
-
-
-@contextlib.contextmanager
-def _float64_by_default() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-@contextlib.contextmanager
-def _state_of_nequip() -> Iterator[None]:
-    """Let nequip have the state of the process that it counts on, and give it back."""
-    import e3nn
-    from lightning.pytorch.utilities.seed import isolate_rng
-    from nequip.utils import global_state
-
-    defaults = e3nn.get_optimization_defaults()
-    initialized = global_state._GLOBAL_STATE_INITIALIZED  # noqa: SLF001
-    strategy = torch.jit.set_fusion_strategy([("DYNAMIC", 10)])
-    with isolate_rng(), _float64_by_default():
-        try:
-            global_state.set_global_state()
-            yield
-        finally:
-            # who uses nequip afterwards needs its state, of which nothing is left
-            global_state._GLOBAL_STATE_INITIALIZED = initialized  # noqa: SLF001
-            e3nn.set_optimization_defaults(**defaults)
-            torch.jit.set_fusion_strategy(strategy)
-
-
 NEQUIP = Family(
     name="nequip",
     description="NequIP: packages and checkpoints",
@@ -313,7 +264,7 @@ NEQUIP = Family(
 ALLEGRO = Family(
     name="allegro",
     description="Allegro: packages and checkpoints",
-    requirements=("nequip-allegro>=0.8,<0.9", "nequip>=0.17,<0.20", "e3nn>=0.6,<0.7"),
+    requirements=("nequip-allegro>=0.8.3,<0.9", "nequip>=0.18,<0.20", "e3nn>=0.6,<0.7"),
     read=functools.partial(_read, family="allegro"),
     recognises=functools.partial(_recognises, family="allegro"),
     dtypes=DTYPES,
