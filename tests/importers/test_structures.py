@@ -69,6 +69,14 @@ def test_atoms_are_at_distances_that_models_know(known):
         assert np.all(np.isfinite(atoms.positions))
 
 
+def test_no_images_are_at_cutoffs(known):
+    # atoms and their images in crystals are at the same distance, whatever the rattling
+    for name, atoms in trial_structures(known).items():
+        first, second, distances = neighbor_list("ijd", atoms, 9.0)
+        steps = distances[first == second] / 0.1
+        assert np.all(np.abs(steps - np.round(steps)) > 1e-4), name
+
+
 def test_structures_are_the_same_each_time(known):
     first, second = trial_structures(known), trial_structures(known)
     for name, atoms in first.items():

@@ -19,6 +19,8 @@ _VACUUM = 15.0
 _STRETCH = 1.15
 # The least of them, in angstrom.
 _MIN_SPACING = 1.5
+# Between sites of many species: no round number, which would put images at cutoffs, where both sides may be right.
+_LEAST = 2.0371
 
 
 def trial_structures(types: Sequence[int], periodic_only: bool = False) -> dict[str, ase.Atoms]:
@@ -105,7 +107,7 @@ def _all_species(numbers: Sequence[int], rng: np.random.Generator) -> ase.Atoms:
     order = rng.permutation(numbers)
     n = int(np.ceil(len(order) ** (1 / 3)))
     sites = np.stack(np.meshgrid(*[np.arange(n)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)[: len(order)]
-    a = max(2.0, _STRETCH * 1.7 * float(np.median(ase.data.covalent_radii[order])))
+    a = max(_LEAST, _STRETCH * 1.7 * float(np.median(ase.data.covalent_radii[order])))
     return ase.Atoms(order, positions=a * sites, cell=[n * a] * 3, pbc=True)
 
 
