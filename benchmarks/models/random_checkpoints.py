@@ -61,3 +61,14 @@ def _of_nequip(folder: Path, name: str) -> Path:
     command = [sys.executable, str(TESTS / "nequip_checkpoints.py"), str(folder), name]
     subprocess.run(command, check=True, capture_output=True)
     return folder / f"{name}.ckpt"
+
+
+def torchani(folder: Path) -> Path:
+    """Write a network of the size of ANI-2x, one member, for H, C, N and O."""
+    import torch
+    from torchani.arch import simple_ani
+
+    torch.manual_seed(0)
+    path = folder / "random.pt"
+    torch.save(simple_ani(("H", "C", "N", "O"), "wb97x-631gd", ensemble_size=1), path)
+    return path
