@@ -20,8 +20,8 @@ from ._chgnet_network import Network
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
-# The package computes in float32 alone, with vectors between atoms from fractional coordinates, which are rounded. Mostly
-# it is off by a tenth of these; in small cells, as of oxygen alone, stresses by 4e-5 eV/A^3.
+# The package computes in float32 alone, with vectors between atoms from fractional coordinates, which are rounded.
+# Mostly it is off by a tenth of these; in small cells, as of oxygen alone, stresses by 4e-5 eV/A^3.
 _TOLERANCES = Tolerances(2e-5, 3e-4, 1e-4)
 _MOMENTS = Other("magnetic_moment", "mu_B", 1e-4)
 
