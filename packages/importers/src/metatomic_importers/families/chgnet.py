@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
 # The package computes in float32 alone, with vectors between atoms from fractional coordinates, which are rounded.
-_TOLERANCES = Tolerances(1e-5, 2e-4, 1e-5)
+# Mostly it is off by a tenth of these; in small cells, as of oxygen alone, stresses by 4e-5 eV/A^3.
+_TOLERANCES = Tolerances(2e-5, 3e-4, 1e-4)
 _MOMENTS = Other("magnetic_moment", "mu_B", 1e-4)
 
 _PAPER = "doi:10.1038/s42256-023-00716-3"
