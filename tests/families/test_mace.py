@@ -286,10 +286,6 @@ def test_settings_of_the_process_stay_as_they_are(models):
     assert get_optimization_defaults()["jit_script_fx"]
 
 
-def with_dipoles():
-    return small_model("EnergyDipolesMACE", hidden_irreps=o3.Irreps("4x0e+4x1o"), MLP_irreps=o3.Irreps("4x0e+4x1o"))
-
-
 def with_charges():
     spec = {"type": "continuous", "per": "graph", "in_dim": 1, "emb_dim": 4}
     return small_model(correlation=1, embedding_specs={"total_charge": spec})
