@@ -61,6 +61,7 @@ KINDS = {
         "act_gate": {"e": "ssp", "o": "tanh"},
         "lmax": 3,
         "lmax_node": 1,
+        "scale": [8.0, 9.0, 11.0],
     },
     "tiny": {"num_convolution_layer": 1, "channel": 2, "lmax": 1, "self_connection_type": "linear"},
     "perceptron": {
@@ -70,7 +71,7 @@ KINDS = {
         "is_parity": False,
         "_normalize_sph": False,
         "shift": -1.5,
-        "scale": 0.7,
+        "scale": 7.0,
     },
     "modals": {
         "use_modality": True,
@@ -83,7 +84,7 @@ KINDS = {
         "use_modal_wise_shift": True,
         "use_modal_wise_scale": True,
         "shift": [[-3.1, -5.2, -1.7], [-2.9, -4.8, -1.1]],
-        "scale": [[0.8, 0.9, 1.1], [1.2, 1.3, 0.7]],
+        "scale": [[80.0, 90.0, 110.0], [120.0, 130.0, 70.0]],
     },
 }
 ROUNDING = {"float32": (1e-5, 1e-4, 1e-5), "float64": (1e-9, 1e-9, 1e-9)}
@@ -103,7 +104,7 @@ def small_config(**others):
         "weight_nn_hidden_neurons": [8, 8],
         "conv_denominator": 3.5,
         "shift": [-3.1, -5.2, -1.7],
-        "scale": [0.8, 0.9, 1.1],
+        "scale": [80.0, 90.0, 110.0],
         **others,
     }
 
@@ -216,13 +217,10 @@ def test_file_agrees_with_the_own_calculator(kind, dtype, models):
     assert_agrees(models.imported(kind, dtype, modal), own, cases(), *ROUNDING[dtype])
 
 
-@pytest.mark.parametrize("name", ["7net-0", "linear", "modals"])
-def test_file_is_kept_for_other_environments(name, models):
-    dtype = "float32" if name == "7net-0" else "float64"
-    modal = "R2SCAN" if name == "modals" else None
-    small = {case: atoms for case, atoms in cases().items() if len(atoms) < 16}
+@pytest.mark.parametrize(("name", "dtype", "modal"), [("7net-0", "float32", None), ("modals", "float64", "R2SCAN")])
+def test_file_is_kept_for_other_environments(name, dtype, modal, models):
     path = models.imported(name, dtype, modal)
-    keep(path, f"{name}-{dtype}", own_calculator(models.checkpoint(name), dtype, modal), small)
+    keep(path, f"{name}-{dtype}", own_calculator(models.checkpoint(name), dtype, modal), cases())
     # also where only energies are asked for
     assert read_model_header(path).differentiates is False
 
