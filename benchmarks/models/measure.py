@@ -46,7 +46,6 @@ COLUMNS = {
 
 def measure(family: str) -> dict[str, object]:
     """Import and time a model of a family; give its row."""
-    from metatomic_core.loading import read_model_header
     from metatomic_importers import import_model
 
     source, options, weights = MODELS[family]
@@ -57,24 +56,29 @@ def measure(family: str) -> dict[str, object]:
         for dtype in DTYPES:
             file = folder / f"{dtype}.pt"
             found[dtype] = import_model(family, checkpoint, file, dtype=dtype, exported=True, **options).rows
-        header = read_model_header(folder / "float32.pt")
+        header = _inspected(folder / "float32.pt")
         size = (folder / "float32.pt").stat().st_size / 1e6
-        kernels = ["--kernel", "script", *([] if header.untraced else ["--kernel", "compiled"])]
+        kernels = ["--kernel", "script", *([] if header["untraced"] else ["--kernel", "compiled"])]
         command = [sys.executable, str(BENCHMARK), family, checkpoint, "--dtype", "float32", "--json", *kernels]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     timed = json.loads(done.stdout)
-    extra = header.metadata.extra
+    extra = header["metadata"]["extra"]
     return {
         "family": family,
         "with": extra["imported from"].partition(", with ")[2],
         "weights": weights,
         "licence": _licence(extra["licence of code"]),
-        "traced": header.untraced or "yes",
+        "traced": header["untraced"] or "yes",
         "agreement": {dtype: _largest(rows) for dtype, rows in found.items()},
         "times": {"n_atoms": timed["n_atoms"], **timed["milliseconds"]},
         "size": round(size, 1),
         "date": dt.datetime.now(tz=dt.timezone.utc).date().isoformat(),
     }
+
+
+def _inspected(file: Path) -> dict:
+    command = [sys.executable, "-m", "metatomic_core", "inspect", "--json", str(file)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def _licence(text: str) -> str:

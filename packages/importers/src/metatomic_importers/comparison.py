@@ -9,6 +9,7 @@ import numpy as np
 from metatomic_core.engine import Engine, Structure
 
 from .family import Imported
+from .quiet import quiet_package
 from .structures import trial_structures
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def compared(file: Path, imported: Imported) -> list[Row]:
     ValueError
         If there is no structure that the calculator can compute.
     """
-    own = imported.calculator()
+    with quiet_package():
+        own = imported.calculator()
     ours = Engine(file, length_unit="angstrom", energy_unit="eV")
     rows = [
         Row(name, len(atoms), _differences(_expected(atoms, own, imported, name), _got(atoms, ours, imported, name)))
@@ -94,10 +96,11 @@ def _expected(atoms: "ase.Atoms", own: "Calculator", imported: Imported, name: s
     calculated = atoms.copy()
     calculated.calc = own
     try:
-        found = {"energy": np.array(calculated.get_potential_energy()), "forces": calculated.get_forces()}
-        if atoms.pbc.all():
-            found["stress"] = calculated.get_stress(voigt=False)
-        return found | {each: np.array(own.get_property(each, calculated)) for each in imported.others}
+        with quiet_package():
+            found = {"energy": np.array(calculated.get_potential_energy()), "forces": calculated.get_forces()}
+            if atoms.pbc.all():
+                found["stress"] = calculated.get_stress(voigt=False)
+            return found | {each: np.array(own.get_property(each, calculated)) for each in imported.others}
     except Exception as error:
         raise DifferentResultsError(
             f"expected {type(own).__name__} to compute the structure '{name}', got an error: {_reason(error)}"

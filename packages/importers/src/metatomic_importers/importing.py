@@ -14,6 +14,7 @@ from .checkpoints import checked_checkpoint
 from .comparison import Row, compared, in_words
 from .family import Family, Request
 from .provenance import with_provenance
+from .quiet import quiet_package
 from .registry import family as family_of
 from .requirements import check_requirements
 
@@ -91,7 +92,8 @@ def import_model(
     chosen = family_of(family)
     check_requirements(chosen)
     request = _checked_request(chosen, os.fspath(checkpoint), dtype, part, tuple(species))
-    imported = chosen.read(request)
+    with quiet_package():
+        imported = chosen.read(request)
     model = AtomisticModel(imported.module, imported.metadata, imported.capabilities)
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "trial.pt"

@@ -17,8 +17,8 @@ _RATTLE = 0.08
 _VACUUM = 15.0
 # Distances in crystals, in sums of covalent radii.
 _STRETCH = 1.15
-# The least of them, in angstrom.
-_MIN_SPACING = 1.5
+# The least of them, in angstrom: no round number, as below.
+_MIN_SPACING = 1.5137
 # Between sites of many species: no round number, which would put images at cutoffs, where both sides may be right.
 _LEAST = 2.0371
 

@@ -16,7 +16,7 @@ import torch
 
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
 from metatomic_core.adapters import check_choice
-from metatomic_importers.checkpoints import Contents, contents_of
+from metatomic_importers.contents import Contents, contents_of
 from metatomic_importers.family import ROUNDING, Family, Imported, Request, Tolerances
 from metatomic_importers.species import chosen_types
 from metatomic_importers.structures import trial_structures

@@ -6,6 +6,7 @@ of a meV: float64 is the default, and with float32 energies have the rounding th
 
 import copy
 import math
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,6 +74,7 @@ def recognises(contents: Contents) -> bool:
 
 def shipped() -> Mapping[str, Path]:
     """Give the published models that TorchANI has downloaded before."""
+    _import_package()
     import torchani.paths
 
     # not `state_dicts_dir()`, which makes the folder
@@ -83,6 +85,7 @@ def shipped() -> Mapping[str, Path]:
 
 def read(request: Request) -> Imported:
     """Read a model; see `Family`."""
+    _import_package()
     import ase.units
 
     model, name = _loaded(request)
@@ -130,6 +133,13 @@ def read(request: Request) -> Imported:
         calculator=lambda: _own_calculator(copy.deepcopy(model).double()),
         tolerances=_tolerances(request.dtype, module.self_energies[module.table[types]]),
     )
+
+
+def _import_package() -> None:
+    with warnings.catch_warnings():
+        # of extensions that are not compiled, and not needed here
+        warnings.filterwarnings("ignore", message="The extensions:")
+        import torchani.csrc  # noqa: F401
 
 
 def _loaded(request: Request) -> tuple[Any, str]:
