@@ -42,12 +42,12 @@ NETWORKS = {
 }
 # of the size that people train, for benchmarks
 ORDINARY = {
-    "nequip-ordinary": [
+    "nequip-ordinary-float64": [
         "cutoff=5.0",
         *(f"{MODEL}.{name}" for name in ("num_layers=4", "num_features=32", "l_max=2", "num_bessels=8")),
         f"{MODEL}.radial_mlp_width=64",
     ],
-    "allegro-ordinary": [
+    "allegro-ordinary-float64": [
         "cutoff=5.0",
         *ALLEGRO,
         *BESSEL,
@@ -55,6 +55,7 @@ ORDINARY = {
         *(f"{MODEL}.{mlp}_hidden_layers_width=128" for mlp in ("allegro_mlp", "readout_mlp", "scalar_embed_mlp")),
     ],
 }
+ORDINARY |= {name.replace("float64", "float32"): [*changes, *FLOAT32] for name, changes in ORDINARY.items()}
 PACKAGES = ("nequip-float32", "allegro-float64")
 
 

@@ -51,15 +51,24 @@ def measure(family: str) -> dict[str, object]:
     source, options, weights = MODELS[family]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        checkpoint = source if isinstance(source, str) else str(source(folder))
-        found = {}
+        found, checkpoints = {}, {}
         for dtype in DTYPES:
+            checkpoints[dtype] = checkpoint = source if isinstance(source, str) else str(source(folder, dtype))
             file = folder / f"{dtype}.pt"
             found[dtype] = import_model(family, checkpoint, file, dtype=dtype, exported=True, **options).rows
         header = _inspected(folder / "float32.pt")
         size = (folder / "float32.pt").stat().st_size / 1e6
         kernels = ["--kernel", "script", *([] if header["untraced"] else ["--kernel", "compiled"])]
-        command = [sys.executable, str(BENCHMARK), family, checkpoint, "--dtype", "float32", "--json", *kernels]
+        command = [
+            sys.executable,
+            str(BENCHMARK),
+            family,
+            checkpoints["float32"],
+            "--dtype",
+            "float32",
+            "--json",
+            *kernels,
+        ]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     timed = json.loads(done.stdout)
     extra = header["metadata"]["extra"]

@@ -1,6 +1,7 @@
 """Checkpoints of ordinary size with random weights, for families whose packages have no trained ones.
 
-Each function runs in the environment of its family, and writes one file into a folder.
+Each function runs in the environment of its family, and writes one file into a folder; the frameworks whose networks have
+a type of their own want it.
 """
 
 import importlib
@@ -11,7 +12,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[2] / "tests"
 
 
-def mace(folder: Path) -> Path:
+def mace(folder: Path, _: str) -> Path:
     """Write a network of the size of the small foundation models: two layers of 128 scalars."""
     import numpy as np
     import torch
@@ -47,14 +48,14 @@ def mace(folder: Path) -> Path:
     return path
 
 
-def nequip(folder: Path) -> Path:
+def nequip(folder: Path, dtype: str) -> Path:
     """Write a network of four layers with 32 features of degrees up to two."""
-    return _of_nequip(folder, "nequip-ordinary")
+    return _of_nequip(folder, f"nequip-ordinary-{dtype}")
 
 
-def allegro(folder: Path) -> Path:
+def allegro(folder: Path, dtype: str) -> Path:
     """Write a network of two layers with 64 scalars and 32 tensors of degrees up to two."""
-    return _of_nequip(folder, "allegro-ordinary")
+    return _of_nequip(folder, f"allegro-ordinary-{dtype}")
 
 
 def _of_nequip(folder: Path, name: str) -> Path:
@@ -63,7 +64,7 @@ def _of_nequip(folder: Path, name: str) -> Path:
     return folder / f"{name}.ckpt"
 
 
-def torchani(folder: Path) -> Path:
+def torchani(folder: Path, _: str) -> Path:
     """Write a network of the size of ANI-2x, one member, for H, C, N and O."""
     import torch
     from torchani.arch import simple_ani
