@@ -239,7 +239,7 @@ def nequip(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("family", FAMILIES, ids=FAMILIES)
+@nox.parametrize("family", list(FAMILIES), ids=list(FAMILIES))
 def importers(session: nox.Session, family: str) -> None:
     """Import models of one family, and compare with its own calculator; what is written is kept for `imported`."""
     install_packages(session, ["core", "ase-calc"], *TEST_TOOLS)
@@ -250,7 +250,7 @@ def importers(session: nox.Session, family: str) -> None:
 
 
 @nox.session(default=False)
-@nox.parametrize("family", FAMILIES, ids=FAMILIES)
+@nox.parametrize("family", list(FAMILIES), ids=list(FAMILIES))
 def models(session: nox.Session, family: str) -> None:
     """Measure what the table of docs/models.rst says: models of ordinary size, on a quiet machine."""
     install_packages(session, ["core", "ase-calc"], *TEST_TOOLS)

@@ -53,9 +53,10 @@ def measure(family: str) -> dict[str, object]:
         folder = Path(name)
         found, checkpoints = {}, {}
         for dtype in DTYPES:
-            checkpoints[dtype] = checkpoint = source if isinstance(source, str) else str(source(folder, dtype))
+            checkpoints[dtype] = source if isinstance(source, str) else str(source(folder, dtype))
             file = folder / f"{dtype}.pt"
-            found[dtype] = import_model(family, checkpoint, file, dtype=dtype, exported=True, **options).rows
+            report = import_model(family, checkpoints[dtype], file, dtype=dtype, exported=True, **options)
+            found[dtype] = report.rows
         header = _inspected(folder / "float32.pt")
         size = (folder / "float32.pt").stat().st_size / 1e6
         kernels = ["--kernel", "script", *([] if header["untraced"] else ["--kernel", "compiled"])]

@@ -1,7 +1,7 @@
 """Checkpoints of ordinary size with random weights, for families whose packages have no trained ones.
 
-Each function runs in the environment of its family, and writes one file into a folder; the frameworks whose networks have
-a type of their own want it.
+Each function runs in the environment of its family, and writes one file into a folder; those whose networks have a type
+of their own want it.
 """
 
 import importlib
