@@ -12,7 +12,7 @@ import ase
 import numpy as np
 import pytest
 import torch
-from families.family_cases import assert_agrees, assert_refused, keep, structures
+from family_cases import assert_agrees, assert_refused, keep, structures
 
 from metatomic_ase import MetatomicCalculator
 from metatomic_core.engine import Engine, Structure
