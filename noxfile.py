@@ -245,8 +245,10 @@ def importers(session: nox.Session, family: str) -> None:
     install_packages(session, ["core", "ase-calc"], *TEST_TOOLS)
     install_family(session, family)
     shutil.rmtree(IMPORTED / family, ignore_errors=True)
-    env = {"OMP_NUM_THREADS": "1", "METATOMIC_IMPORTED": str(IMPORTED / family)}
-    session.run("pytest", f"tests/families/test_{family}.py", *session.posargs, env=env)
+    # the tests of a family are one module, some of them long: each goes to the process that is free
+    run_pytest(
+        session, "--dist", "worksteal", f"tests/families/test_{family}.py", METATOMIC_IMPORTED=str(IMPORTED / family)
+    )
 
 
 @nox.session(default=False)
