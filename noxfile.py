@@ -58,6 +58,8 @@ FAMILIES = {
     "nequip": ["nequip", "allegro"],
     "torchani": ["torchani"],
 }
+# those with trained weights in their package: in continuous integration, without the tests that take minutes
+FAMILIES_IN_CI = ["sevennet", "chgnet"]
 # where they leave model files for the environment that has none of them
 IMPORTED = ROOT / ".nox" / ".cache" / "imported"
 
@@ -239,16 +241,27 @@ def nequip(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("family", FAMILIES_IN_CI, ids=FAMILIES_IN_CI)
+def importers_quick(session: nox.Session, family: str) -> None:
+    """Import models of one family, without the tests that take a minute each."""
+    test_family(session, family, "-m", "not long")
+
+
+@nox.session(default=False)
 @nox.parametrize("family", list(FAMILIES), ids=list(FAMILIES))
 def importers(session: nox.Session, family: str) -> None:
-    """Import models of one family, and compare with its own calculator; what is written is kept for `imported`."""
+    """Import models of one family, in all tests: some minutes each."""
+    test_family(session, family)
+
+
+def test_family(session: nox.Session, family: str, *arguments: str) -> None:
+    """Compare imported models with the calculators of their package; what is written is kept for `imported`."""
     install_packages(session, ["core", "ase-calc"], *TEST_TOOLS)
     install_family(session, family)
     shutil.rmtree(IMPORTED / family, ignore_errors=True)
     # the tests of a family are one module, some of them long: each goes to the process that is free
-    run_pytest(
-        session, "--dist", "worksteal", f"tests/families/test_{family}.py", METATOMIC_IMPORTED=str(IMPORTED / family)
-    )
+    tests = ["--dist", "worksteal", f"tests/families/test_{family}.py", *arguments]
+    run_pytest(session, *tests, METATOMIC_IMPORTED=str(IMPORTED / family))
 
 
 @nox.session(default=False)

@@ -259,6 +259,7 @@ def own_structure(atoms):
     return AseAtomsAdaptor.get_structure(in_vacuum(atoms))
 
 
+@pytest.mark.long
 def test_all_ways_to_run_agree(tiny, monkeypatch):
     # one package of four: it takes most of a minute
     every = compiling.tasks

@@ -217,6 +217,7 @@ def test_energies_of_atoms_add_up_in_batches_and_selections(models):
     np.testing.assert_allclose(selected[1], together.atomic_energies[n + 2], atol=1e-12)
 
 
+@pytest.mark.long
 def test_kernels_agree(models):
     path = models.imported("tiny", "float32", exported=True, species=("O", "Si"))
     assert read_model_header(path).untraced == ""

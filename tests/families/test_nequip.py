@@ -164,6 +164,7 @@ def test_programs_give_what_the_script_gives(imported, name, rounding):
         np.testing.assert_allclose(got.get_forces(), expected.get_forces(), rtol=0, atol=10 * rounding)
 
 
+@pytest.mark.long
 def test_compiled_program_gives_what_the_own_calculator_gives(imported, own):
     file = imported("nequip-names")
     compile_model(str(file), flavors=["forces"])

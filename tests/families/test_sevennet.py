@@ -194,7 +194,12 @@ def engine_of(path, **options):
 
 @pytest.mark.parametrize(
     ("name", "modal"),
-    [("7net-0", None), ("7net-0_22May2024", None), ("7net-l3i5", None), ("7net-mf-0", "PBE")],
+    [
+        ("7net-0", None),
+        pytest.param("7net-0_22May2024", None, marks=pytest.mark.long),
+        pytest.param("7net-l3i5", None, marks=pytest.mark.long),
+        ("7net-mf-0", "PBE"),
+    ],
 )
 def test_shipped_model_agrees_with_the_own_calculator(name, modal, models):
     # one model for structures of 32 atoms: they take the package seconds
@@ -255,6 +260,7 @@ def test_energies_of_atoms_add_up_in_batches_and_selections(models):
     np.testing.assert_allclose(selected[1], together.atomic_energies[n + 2], atol=1e-12)
 
 
+@pytest.mark.long
 def test_kernels_agree(models):
     path = models.imported("tiny", exported=True)
     assert read_model_header(path).untraced == ""

@@ -254,6 +254,7 @@ def test_file_says_what_it_is(models):
     assert "on 7 structures" in metadata.extra["compared"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_kernels_agree(models, cases, monkeypatch):
     path = models.imported("tiny", exported=True)
