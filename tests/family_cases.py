@@ -15,6 +15,7 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from metatomic_ase import MetatomicCalculator
+from metatomic_core.engine import Engine, Structure
 
 VACUUM = 12.0
 
@@ -76,6 +77,33 @@ def assert_agrees(
         np.testing.assert_allclose(got.get_forces(), expected.get_forces(), rtol=0, atol=forces, err_msg=name)
         if atoms.pbc.all():
             np.testing.assert_allclose(got.get_stress(), expected.get_stress(), rtol=0, atol=stress, err_msg=name)
+
+
+def engine_structure(atoms: ase.Atoms) -> Structure:
+    """Give a structure as engines take it."""
+    return Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
+
+
+def assert_adds_up(engine: Engine, own, atoms: list[ase.Atoms]) -> None:
+    """Check energies of atoms of a model of float64, on structures of at least 6 and 3 atoms.
+
+    They are those of the own calculator, add up, are the same in a batch as alone, and can be selected.
+    """
+    batch = [engine_structure(frame) for frame in atoms]
+    together = engine.evaluate(batch, ["energy", "forces", "atomic_energies"])
+    each = [engine.evaluate([structure], ["energy", "forces", "atomic_energies"]) for structure in batch]
+    for name in ("energy", "forces", "atomic_energies"):
+        expected = np.concatenate([getattr(single, name) for single in each])
+        np.testing.assert_allclose(getattr(together, name), expected, rtol=0, atol=1e-12, err_msg=name)
+    own_energies = np.concatenate([own.get_property("energies", frame) for frame in atoms])
+    np.testing.assert_allclose(together.atomic_energies, own_energies, rtol=0, atol=1e-9)
+    sums = np.add.reduceat(together.atomic_energies, np.cumsum([0, *map(len, atoms[:-1])]))
+    np.testing.assert_allclose(sums, together.energy, rtol=0, atol=1e-12)
+    chosen = np.array([[0, 5], [0, 1], [1, 2]])
+    selected = engine.evaluate(batch, ["energy"], selected_atoms=chosen).energy
+    n = len(atoms[0])
+    np.testing.assert_allclose(selected[0], together.atomic_energies[[5, 1]].sum(), atol=1e-12)
+    np.testing.assert_allclose(selected[1], together.atomic_energies[n + 2], atol=1e-12)
 
 
 def keep(file: Path, name: str, own, cases: dict[str, ase.Atoms], boxed: bool = False) -> None:

@@ -7,6 +7,7 @@ import re
 import sys
 
 import pytest
+import torch
 
 pytest.importorskip("docutils", reason="`nox -s walkthrough` has the parsers of the pages")
 pytest.importorskip("markdown_it", reason="`nox -s walkthrough` has the parsers of the pages")
@@ -17,8 +18,11 @@ from doc_pages import ROOT, code_blocks, table_rows
 from metatomic_ase import MetatomicCalculator
 from metatomic_core import load_atomistic_model
 from metatomic_core.potentials import lennard_jones
+from metatomic_importers import import_model
 
 PAGE = "docs/architecture.rst"
+# what its tables are about, in their order
+WAYS = ["evaluate", "load", "save", "import"]
 NAME = re.compile(r"\bmetatomic_[a-z]+(?:\.\w+)+")
 
 
@@ -89,18 +93,23 @@ def test_all_that_is_named_exists():
         named(name)
 
 
-@pytest.mark.parametrize("way", ["evaluate", "load", "save"])
+@pytest.mark.parametrize("way", WAYS)
 def test_functions_are_called_in_the_order_of_the_table(way, tmp_path):
     model, path = lennard_jones(["Ar"], 3.405, 0.01032), tmp_path / "model.pt"
     atoms = bulk("Ar", "fcc", a=5.26)
     atoms.calc = MetatomicCalculator(model, device="cpu")
     model.save(path)
 
-    tables = dict(zip(["evaluate", "load", "save"], ways(), strict=True))
+    checkpoint = tmp_path / "morse.ckpt"
+    parameters = {"epsilon": 0.8, "r0": 2.4, "rho0": 5.0}
+    torch.save({"format": "toy-morse", "species": [14], "parameters": parameters}, checkpoint)
+
+    tables = dict(zip(WAYS, ways(), strict=True))
     run = {
         "evaluate": atoms.get_forces,
         "load": lambda: load_atomistic_model(path),
         "save": lambda: model.save(path, exported=True),
+        "import": lambda: import_model("toy", checkpoint, tmp_path / "morse.pt"),
     }[way]
     seen = calls(run)
     functions = [inspect.unwrap(named(name)).__code__ for name in tables[way]]

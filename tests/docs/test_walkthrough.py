@@ -41,6 +41,7 @@ SKIPPED_LINES = [
     (None, "python3 -m venv ", "makes the environment in which this runs"),
     (None, ".venv/bin/pip install ", "the same as pip install"),
     (None, "export PIP_EXTRA_INDEX_URL=", "for pip alone"),
+    ("docs/universal.rst", "metatomic compile 7net0.pt", "minutes; tests/families compile smaller ones"),
     ("docs/engines/ipi.rst", "i-pi input.xml &", "a run of one's own, without an end; tests/ipi_driver make such runs"),
     ("docs/engines/ipi.rst", "metatomic-ipi model.pt template.xyz --", "client of that run"),
     ("docs/engines/lammps.rst", "metatomic-lammps build --lammps ~/", "LAMMPS and libtorch of another machine"),
@@ -58,7 +59,10 @@ NOT_SHELL = [
 ]
 
 # (page, start of a block that is a file, its name): written before the page is followed
-FILES = [("packages/lammps-glue/README.md", "units metal", "in.lammps")]
+FILES = [
+    ("packages/lammps-glue/README.md", "units metal", "in.lammps"),
+    ("docs/universal.rst", "units metal", "in.lih"),
+]
 
 # page -> commands for what it takes for granted
 GRANTED = {
@@ -68,6 +72,7 @@ GRANTED = {
 # long runs, and what is run instead
 SHORTER = {
     "--steps 10000": "--steps 20",
+    "--steps 5000": "--steps 20",
     "--steps 20000": "--steps 40",
     "--steps 500": "--steps 10",
     "\nrun 1000\n": "\nrun 10\n",

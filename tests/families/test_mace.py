@@ -12,10 +12,10 @@ import ase
 import numpy as np
 import pytest
 import torch
-from family_cases import assert_agrees, assert_refused, keep, structures
+from family_cases import assert_adds_up, assert_agrees, assert_refused, engine_structure, keep, structures
 
 from metatomic_ase import MetatomicCalculator
-from metatomic_core.engine import Engine, Structure
+from metatomic_core.engine import Engine
 from metatomic_core.kernels.compiling import compile_model
 from metatomic_core.loading import read_model_header
 from metatomic_importers import import_model
@@ -149,10 +149,6 @@ def cases():
     return structures("Si", "O", "C", 4.4)
 
 
-def engine_structure(atoms):
-    return Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
-
-
 def engine_of(path, **options):
     return Engine(path, length_unit="angstrom", energy_unit="eV", **options)
 
@@ -200,21 +196,7 @@ def test_energies_of_atoms_add_up_in_batches_and_selections(models):
     engine = engine_of(models.imported("two heads", "float64"))
     own = own_calculator(models.checkpoint("two heads"))
     atoms = [frame for name, frame in cases().items() if name in ("triclinic", "molecule", "atom")]
-    batch = [engine_structure(frame) for frame in atoms]
-    together = engine.evaluate(batch, ["energy", "forces", "atomic_energies"])
-    each = [engine.evaluate([structure], ["energy", "forces", "atomic_energies"]) for structure in batch]
-    for name in ("energy", "forces", "atomic_energies"):
-        expected = np.concatenate([getattr(single, name) for single in each])
-        np.testing.assert_allclose(getattr(together, name), expected, rtol=0, atol=1e-12, err_msg=name)
-    own_energies = np.concatenate([own.get_property("energies", frame) for frame in atoms])
-    np.testing.assert_allclose(together.atomic_energies, own_energies, rtol=0, atol=1e-9)
-    sums = np.add.reduceat(together.atomic_energies, np.cumsum([0, *map(len, atoms[:-1])]))
-    np.testing.assert_allclose(sums, together.energy, rtol=0, atol=1e-12)
-    chosen = np.array([[0, 5], [0, 1], [1, 2]])
-    selected = engine.evaluate(batch, ["energy"], selected_atoms=chosen).energy
-    n = len(atoms[0])
-    np.testing.assert_allclose(selected[0], together.atomic_energies[[5, 1]].sum(), atol=1e-12)
-    np.testing.assert_allclose(selected[1], together.atomic_energies[n + 2], atol=1e-12)
+    assert_adds_up(engine, own, atoms)
 
 
 @pytest.mark.long

@@ -12,10 +12,10 @@ import pytest
 import torch
 from ase.units import Hartree
 from command_line import fail, succeed
-from family_cases import assert_agrees, assert_refused, keep, structures
+from family_cases import assert_agrees, assert_refused, engine_structure, keep, structures
 
 from metatomic_ase import MetatomicCalculator
-from metatomic_core.engine import Engine, Structure
+from metatomic_core.engine import Engine
 from metatomic_core.kernels import compiling
 from metatomic_core.kernels.compiling import tasks as all_tasks
 from metatomic_core.loading import read_model_header
@@ -149,10 +149,6 @@ def test_results_are_those_of_the_package_in_float32(models, cases):
     # energies of thousands of eV are rounded; forces are not
     path = models.imported("pair terms", "float32")
     assert_agrees(path, models.own("pair terms"), cases, energy=4e-4, forces=1e-4, stress=1e-5)
-
-
-def engine_structure(atoms):
-    return Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
 
 
 @pytest.mark.parametrize("kind", ["ensemble", "pair terms", "one network", "shared"])

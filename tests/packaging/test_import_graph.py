@@ -37,6 +37,7 @@ PUBLIC = ("adapters", "authors", "cli", "engine", "potentials", "units")
 # folder: what else it may import
 OUTSIDE = {
     "packages/ase-calc/src": (),
+    "packages/importers/src": (),
     "packages/ipi-driver/src": (),
     "packages/lammps-glue/src": (),
     "benchmarks": (),
