@@ -72,8 +72,9 @@ GRANTED = {
 # long runs, and what is run instead
 SHORTER = {
     "--steps 10000": "--steps 20",
-    "--steps 5000": "--steps 20",
     "--steps 20000": "--steps 40",
+    "--steps 2000": "--steps 20",
+    "--steps 200": "--steps 10",
     "--steps 500": "--steps 10",
     "\nrun 1000\n": "\nrun 10\n",
 }
