@@ -44,8 +44,8 @@ COLUMNS = {
 }
 
 
-def measure(family: str) -> dict[str, object]:
-    """Import and time a model of a family; give its row."""
+def measure(family: str, with_compiled: bool) -> dict[str, object]:
+    """Import and time a model of a family, compiled too if that is wanted; give its row."""
     from metatomic_importers import import_model
 
     source, options, weights = MODELS[family]
@@ -55,11 +55,17 @@ def measure(family: str) -> dict[str, object]:
         for dtype in DTYPES:
             checkpoints[dtype] = source if isinstance(source, str) else str(source(folder, dtype))
             file = folder / f"{dtype}.pt"
-            report = import_model(family, checkpoints[dtype], file, dtype=dtype, exported=True, **options)
+            # what one type can be traced in, the other can too
+            is_first = dtype == DTYPES[0]
+            report = import_model(family, checkpoints[dtype], file, dtype=dtype, exported=is_first, **options)
             found[dtype] = report.rows
         header = _inspected(folder / "float32.pt")
         size = (folder / "float32.pt").stat().st_size / 1e6
-        kernels = ["--kernel", "script", *([] if header["untraced"] else ["--kernel", "compiled"])]
+        kernels = [
+            "--kernel",
+            "script",
+            *(["--kernel", "compiled"] if with_compiled and not header["untraced"] else []),
+        ]
         command = [
             sys.executable,
             str(BENCHMARK),
@@ -123,6 +129,7 @@ def main() -> None:
     """Measure a family, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("family", nargs="?", choices=MODELS)
+    parser.add_argument("--without-compiled", action="store_true", help="leave out what takes minutes of a compiler")
     parser.add_argument("--table", action="store_true", help="write the table of what was measured")
     arguments = parser.parse_args()
     if arguments.table:
@@ -131,7 +138,7 @@ def main() -> None:
         return
     if arguments.family is None:
         parser.error("expected a family, or --table")
-    row = measure(arguments.family)
+    row = measure(arguments.family, not arguments.without_compiled)
     MEASURED.mkdir(exist_ok=True)
     (MEASURED / f"{arguments.family}.json").write_text(json.dumps(row, indent=1) + "\n", "utf-8")
     print(json.dumps(row, indent=1))
