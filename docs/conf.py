@@ -30,6 +30,7 @@ OTHERS = (
     "click",
     "collections",
     "contextlib",
+    "importlib",
     "metatensor",
     "numpy",
     "os",
@@ -44,6 +45,7 @@ nitpick_ignore = [
     ("py:class", "metatomic_lammps._toolchain.Target"),
     # annotations that mean "any class of a kind"
     ("py:class", "metatomic_core.adapters.options.Class"),
+    ("py:class", "metatomic_core.foundation.plugins._Kind"),
     ("py:class", "metatomic_core.model._trial.RunnableModel"),
     # a part of `AtomisticModel`, where its methods are
     ("py:class", "metatomic_core.model._pipeline.ModelPipeline"),
@@ -51,6 +53,7 @@ nitpick_ignore = [
     ("py:class", "np.ndarray"),
     # what napoleon takes from docstrings, without the module
     ("py:class", "Labels"),
+    ("py:class", "Calculator"),
 ]
 
 napoleon_numpy_docstring = True

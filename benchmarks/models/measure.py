@@ -30,7 +30,12 @@ MODELS = {
     "allegro": (random_checkpoints.allegro, {}, "files of users"),
     "torchani": (random_checkpoints.torchani, {}, "files of users, or what torchani has downloaded"),
 }
-LICENCES = ("MIT License", "BSD 3-Clause", "Modified BSD", "Apache License")
+# what is written in a licence, and what it is called
+LICENCES = {
+    "Permission is hereby granted, free of charge": "MIT",
+    "Redistribution and use in source and binary forms": "BSD",
+    "Apache License": "Apache",
+}
 COLUMNS = {
     "family": "family",
     "with": "versions",
@@ -57,8 +62,8 @@ def measure(family: str, with_compiled: bool) -> dict[str, object]:
             file = folder / f"{dtype}.pt"
             # what one type can be traced in, the other can too
             is_first = dtype == DTYPES[0]
-            report = import_model(family, checkpoints[dtype], file, dtype=dtype, exported=is_first, **options)
-            found[dtype] = report.rows
+            settings = {"dtype": dtype, "exported": is_first, **options}
+            found[dtype] = import_model(family, checkpoints[dtype], file, **settings).rows
         header = _inspected(folder / "float32.pt")
         size = (folder / "float32.pt").stat().st_size / 1e6
         kernels = [
@@ -98,8 +103,8 @@ def _inspected(file: Path) -> dict:
 
 
 def _licence(text: str) -> str:
-    known = [name for name in LICENCES if name.lower() in text.lower()]
-    return known[0].replace(" License", "") if known else "see the file"
+    words = " ".join(text.split())
+    return ", ".join(name for phrase, name in LICENCES.items() if phrase in words) or "see the file"
 
 
 def _largest(rows: list) -> dict[str, float]:
