@@ -136,10 +136,11 @@ def main() -> None:
     parser.add_argument("family", nargs="?", choices=MODELS)
     parser.add_argument("--without-compiled", action="store_true", help="leave out what takes minutes of a compiler")
     parser.add_argument("--table", action="store_true", help="write the table of what was measured")
+    parser.add_argument("--output", type=Path, default=TABLE, help="file of the table")
     arguments = parser.parse_args()
     if arguments.table:
-        TABLE.write_text(table(), "utf-8")
-        print(f"wrote {TABLE}")
+        arguments.output.write_text(table(), "utf-8")
+        print(f"wrote {arguments.output}")
         return
     if arguments.family is None:
         parser.error("expected a family, or --table")
