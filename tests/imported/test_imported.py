@@ -128,7 +128,7 @@ def test_energy_is_conserved(model):
     dynamics.attach(lambda: kinetic.append(atoms.get_kinetic_energy()))
     dynamics.run(200)
     drift = np.ptp(energies) / len(atoms)
-    # moved, and came back to the same energy far better than energy went to and fro
+    # moved, and conserved far better than energy is exchanged
     assert np.ptp(kinetic) / len(atoms) > 1e-3
     assert drift < max(1e-5, 0.02 * np.ptp(kinetic) / len(atoms))
 
