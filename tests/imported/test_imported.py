@@ -121,7 +121,7 @@ def test_energy_is_conserved(model):
     atoms.calc = MetatomicCalculator(model)
     width = np.sqrt(atoms.get_masses() * ase.units.kB * 100)
     atoms.set_momenta(np.random.default_rng(5).normal(size=(len(atoms), 3)) * width[:, None])
-    dynamics = VelocityVerlet(atoms, 0.5 * ase.units.fs)
+    dynamics = VelocityVerlet(atoms, 0.25 * ase.units.fs)
     energies = []
     kinetic = []
     dynamics.attach(lambda: energies.append(atoms.get_total_energy()))
