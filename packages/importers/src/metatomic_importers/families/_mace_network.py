@@ -2,9 +2,7 @@
 
 import contextlib
 import copy
-import io
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Dict, List, Optional
 
@@ -13,6 +11,7 @@ from metatensor.torch import Labels, TensorMap
 
 from metatomic_core import ModelOutput, NeighborListOptions, System
 from metatomic_core.authors import energy_output, pairs, species_index, species_table
+from metatomic_importers.quiet import quiet_package
 
 # How far energies of two forms of a model may be from each other, of the largest.
 _SAME = 1e-4
@@ -256,8 +255,7 @@ def _as_built(dtype: torch.dtype) -> Iterator[None]:
     from e3nn import get_optimization_defaults, set_optimization_defaults
 
     settings, default = get_optimization_defaults(), torch.get_default_dtype()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # of torch, about annotations in both packages
+    with quiet_package():
         try:
             torch.set_default_dtype(dtype)
             set_optimization_defaults(jit_script_fx=False)

@@ -4,9 +4,7 @@ Such a file is a pickle: to read it executes what is in it, so import files only
 """
 
 import contextlib
-import io
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
 from metatomic_core.adapters import check_choice
 from metatomic_importers.contents import Contents, contents_of
 from metatomic_importers.family import ROUNDING, Family, Imported, Request, Tolerances
+from metatomic_importers.quiet import quiet_package
 from metatomic_importers.species import chosen_types
 from metatomic_importers.structures import trial_structures
 
@@ -144,8 +143,7 @@ def _as_it_was() -> Iterator[None]:
     name = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_package():
             import mace.modules  # noqa: F401  (first: e3nn alone can not read its own tables)
 
             yield

@@ -6,8 +6,6 @@ The network in the file is not the package's: it is written for speed, with the 
 
 import contextlib
 import importlib.util
-import io
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
 from metatomic_core.adapters import check_choice
 from metatomic_importers.contents import Contents, contents_of
 from metatomic_importers.family import ROUNDING, Family, Imported, Request
+from metatomic_importers.quiet import quiet_package
 from metatomic_importers.species import chosen_types
 
 if TYPE_CHECKING:
@@ -128,8 +127,7 @@ def _checkpoint(request: Request) -> Any:
 def _silenced(does: str) -> Iterator[None]:
     """Silence what the package warns and prints; what it raises becomes a sentence."""
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with quiet_package():
             yield
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
