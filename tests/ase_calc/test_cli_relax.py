@@ -99,7 +99,7 @@ def test_relax_slab_keeps_its_vacuum(files, tmp_path):
     assert abs(relaxed.cell[0, 0] - slab.cell[0, 0]) > 0.01
     stress = relaxed.get_stress()
     assert np.abs(stress[[0, 1, 5]]).max() * relaxed.get_volume() / 4 < 1e-3
-    assert "expected `--cell full` without pressure" in fail(*arguments, "--cell", "isotropic", "--force")
+    assert "expected the cell 'full' without pressure" in fail(*arguments, "--cell", "isotropic", "--force")
 
 
 def test_relax_without_convergence_writes_and_fails(files, tmp_path):
@@ -122,7 +122,7 @@ def test_relax_refuses(files, tmp_path):
     assert "expected --pressure only with --cell isotropic or full, got fixed" in fail(
         *crystal, "--pressure", "1 bar", status=2
     )
-    assert "expected a periodic structure with a volume for `--cell full`" in fail(*molecule, "--cell", "full")
+    assert "expected a periodic structure with a volume for the cell 'full'" in fail(*molecule, "--cell", "full")
     assert "expected a value such as '0.01 eV/A', got '1 bar'" in fail(*crystal, "--fmax", "1 bar", status=2)
     assert "missing option '-o'" in fail(*crystal[:3], status=2)
     assert "got Si in structure 0" in fail("relax", files / "argon.pt", files / "silicon.xyz", *out)

@@ -28,6 +28,7 @@ PACKAGES = (
     "metatomic_core.units",
     "metatomic_core.writing",
     "metatomic_ase",
+    "metatomic_ase.batched",
     "metatomic_ipi",
     "metatomic_lammps",
 )

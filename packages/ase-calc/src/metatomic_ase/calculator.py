@@ -123,6 +123,11 @@ class MetatomicCalculator(Calculator):
         return self._engine.capabilities
 
     @property
+    def engine(self) -> Engine:
+        """The engine that evaluates the model, for code that has arrays rather than ``ase.Atoms``."""
+        return self._engine
+
+    @property
     def kernel(self) -> str:
         """The way in which the model is run, "compiled", "eager", or "script" for the model itself."""
         return self._engine.kernel

@@ -154,33 +154,19 @@ def _target(atoms: "ase.Atoms", cell: str, pressure: float) -> Any:
     ValueError
         If the structure has no cell that can be relaxed.
     """
-    if cell == "fixed":
-        return atoms
-    import numpy as np
-    from ase import units
     from ase.filters import FrechetCellFilter
 
-    from metatomic_ase._convert import has_stress
+    from metatomic_ase._cells import cell_freedom
 
-    if not has_stress(atoms):
-        raise ValueError(
-            f"expected a periodic structure with a volume for `--cell {cell}`, got pbc {atoms.pbc.tolist()}"
-        )
-    fixed = [axis for axis in range(3) if not atoms.pbc[axis]]
-    tilted = any(np.abs(np.delete(atoms.cell.array[axis], axis)).max() > 1e-10 for axis in fixed)
-    if fixed and (tilted or cell != "full" or pressure):
-        raise ValueError(
-            "expected `--cell full` without pressure, and the vacuum along a Cartesian axis, for a structure that is "
-            f"not periodic in all directions, got pbc {atoms.pbc.tolist()} and `--cell {cell}`"
-        )
-    # strains along open directions have no meaning
-    mask = np.outer(atoms.pbc, atoms.pbc).astype(float)
+    freedom = cell_freedom(atoms, cell, pressure)
+    if freedom is None:
+        return atoms
     return FrechetCellFilter(
         atoms,
-        mask=mask,
-        hydrostatic_strain=cell == "isotropic",
-        constant_volume=cell == "shape",
-        scalar_pressure=pressure * units.GPa,
+        mask=freedom.mask,
+        hydrostatic_strain=freedom.isotropic,
+        constant_volume=freedom.constant_volume,
+        scalar_pressure=freedom.pressure,
     )
 
 
