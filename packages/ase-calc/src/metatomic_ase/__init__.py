@@ -1,21 +1,25 @@
 """Run metatomic models in ASE: `MetatomicCalculator`, and the ``metatomic md``, ``relax`` and ``eval`` commands."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._predictions import Ensemble
     from .calculator import MetatomicCalculator
 
 __version__ = _version("metatomic-ase")
 
-__all__ = ["MetatomicCalculator"]
+__all__ = ["Ensemble", "MetatomicCalculator"]
+
+# name -> module: loaded on first use, so that the commands of this package show their help without torch
+_MODULES = {"Ensemble": "_predictions", "MetatomicCalculator": "calculator"}
 
 
 def __getattr__(name: str) -> Any:
-    """Load the calculator on first use, so that the commands of this package show their help without torch."""
-    if name != "MetatomicCalculator":
+    """Load a public name on first use."""
+    if name not in _MODULES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from .calculator import MetatomicCalculator
-
-    globals()[name] = MetatomicCalculator
-    return MetatomicCalculator
+    value = getattr(_import_module(f".{_MODULES[name]}", __name__), name)
+    globals()[name] = value
+    return value

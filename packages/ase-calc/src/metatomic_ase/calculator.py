@@ -21,6 +21,7 @@ from metatomic_core.engine import Engine, Model
 from ._changes import changed_atoms, changed_inputs
 from ._coincidence import explained
 from ._convert import as_list, has_stress, input_units, structure_from_atoms
+from ._predictions import Predictions
 from ._requests import NEEDS_CELL, Request, checked_additional, implemented, make_request, with_companions
 from ._results import batch_of, properties_of
 
@@ -38,7 +39,7 @@ _TOLERANCE = 1e-15
 
 
 @takes_options(ENGINE_OPTIONS)
-class MetatomicCalculator(Calculator):
+class MetatomicCalculator(Predictions, Calculator):
     """ASE calculator for any metatomic model.
 
     Properties: energy, free_energy, forces; energies for models with energies per atom; stress for periodic cells with
@@ -109,6 +110,12 @@ class MetatomicCalculator(Calculator):
         self.implemented_properties = implemented(self._engine)
         # by properties, and whether there is a stress: names are looked up once
         self._requests: dict[tuple[tuple[str, ...], bool], Request] = {}
+
+    def __repr__(self) -> str:
+        """Say which model this is, and how it is run."""
+        name = self.metadata().name or type(self._engine.model).__name__
+        where = f", file {self._arguments['model']}" if self._arguments["model"] else ""
+        return f"<{type(self).__name__} of {name}{where}, on {self._engine.device}, kernel {self.kernel}>"
 
     def model(self) -> Any:
         """Give the model."""
