@@ -1,4 +1,4 @@
-"""Symbols, masses and covalent radii of the chemical elements, for people: atomic types are atomic numbers, as a rule."""
+"""Symbols, masses and covalent radii of the elements, for people: atomic types are atomic numbers, as a rule."""
 
 from collections.abc import Iterable
 

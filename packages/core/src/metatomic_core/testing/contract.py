@@ -15,7 +15,7 @@ PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 
 
 class ContractError(AssertionError):
-    """Raised by a standard test that a subject fails; says what was expected, what came, and what that probably means."""
+    """Raised by a standard test that a subject fails: says what was expected and what came."""
 
 
 @dataclasses.dataclass(frozen=True)
