@@ -48,7 +48,7 @@ def bad(monkeypatch):
 def test_model_that_passes(good, silicon, here):
     text = succeed("check", silicon).stdout
     assert "What a potential promises\n" in text
-    assert "the nearest to its limit of 7" in text
+    assert "(worst of 7)" in text
     assert text.splitlines()[-1].startswith("Stillinger-Weber Si passes: 2 checks in ")
     assert text.splitlines()[-1].endswith("findings: 8 pass")
     assert list(here.iterdir()) == []
@@ -60,7 +60,7 @@ def test_model_that_fails_says_what_it_means_and_what_to_look_at(bad, silicon, h
     assert result.stdout.splitlines()[-6:-2] == [
         "broken: fail",
         "  what it means: Meaning of broken.",
-        "  bulk: it is too much; do less",
+        "  bulk: It is too much; do less.",
         "    look at it: si-check/broken_bulk.extxyz",
     ]
     assert ase.io.read(here / "si-check" / "broken_bulk.extxyz").info["check"] == "broken"

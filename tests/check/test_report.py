@@ -337,7 +337,7 @@ def test_passing_findings_of_many_parts_are_one_line():
     many = [Finding("a", Grade.PASS, f"text {k}", part=f"part {k}", number=k % 5, limit=10) for k in range(7)]
     bad = [Finding("a", Grade.FAIL, "bad", part=f"bad {k}") for k in range(5)]
     shown = lines_of([*many, *bad])
-    assert shown[0] == (many[4], "part 4, the nearest to its limit of 7")
+    assert shown[0] == (many[4], "part 4 (worst of 7)")
     assert [about for _, about in shown[1:]] == [f"bad {k}" for k in range(5)]
     assert len(lines_of(many[:3])) == 3
 

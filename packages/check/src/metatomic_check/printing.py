@@ -1,6 +1,8 @@
 """The report on a terminal: a table of each group, and what went wrong once more at the end, with what it means."""
 
-from collections.abc import Mapping, Sequence
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -29,6 +31,12 @@ VERDICTS = {
     Grade.INFORMATION: "was not graded",
     Grade.NOT_APPLICABLE: "was not checked",
 }
+# of lines of the table
+_FIRST_NUMBER = 3
+_INDENT, _LEAST = 4, 60
+_WORD = re.compile(r"[a-z]+(?:[\s,;:.]|$)")
+# how units are written for people
+_UNITS = {"angstrom": "Å", "degrees": "°"}
 # findings of one check and one grade in as many lines; more are one line, with the worst of them
 _MOST_LINES = 3
 
@@ -47,6 +55,61 @@ def number_text(value: float | None) -> str:
         The text.
     """
     return "" if value is None else f"{value:.3g}"
+
+
+def unit_text(unit: str) -> str:
+    """Give a unit as people write it.
+
+    Parameters
+    ----------
+    unit
+        The unit.
+
+    Returns
+    -------
+    str
+        The text.
+    """
+    for name, sign in _UNITS.items():
+        unit = unit.replace(name, sign)
+    return unit
+
+
+def quantity_text(value: float | None, unit: str) -> str:
+    """Give a number with its unit.
+
+    Parameters
+    ----------
+    value
+        The number; None for none.
+    unit
+        Its unit.
+
+    Returns
+    -------
+    str
+        The text.
+    """
+    return "" if value is None else f"{number_text(value)} {unit_text(unit)}".strip()
+
+
+def sentence(text: str) -> str:
+    """Give a text with a capital letter and a full stop, whether its author gave it some or not.
+
+    Parameters
+    ----------
+    text
+        The text.
+
+    Returns
+    -------
+    str
+        A sentence.
+    """
+    text = text.strip()
+    # not "pH", "metatomic-ase", nor a name in quotes
+    start = text[:1].upper() + text[1:] if _WORD.match(text) else text
+    return start if not start or start.endswith((".", "?", "!")) else f"{start}."
 
 
 def summary(report: Report) -> str:
@@ -87,22 +150,54 @@ def print_report(report: Report, saved: Path | None) -> None:
 
 
 def _print_group(report: Report, group: str) -> None:
+    """Print the findings of a group: a line each, and under it what was found."""
+    shown = [
+        (check.name, finding, about)
+        for check in report.checks
+        if check.group == group
+        for finding, about in lines_of(report.of(check.name))
+    ]
+    rows = [
+        (finding.grade.value, name, about, *(quantity_text(value, finding.unit) for value in _numbers(finding)))
+        for name, finding, about in shown
+    ]
+    heads = ("grade", "check", "about", "number", "limit")
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    out = console()
+    _print_cells(GROUPS[group], "", "bold")
+    _print_cells("", _cells(heads, widths), "bold")
+    for row, (_, finding, _) in zip(rows, shown, strict=True):
+        first, *others = _cells(row, widths)
+        _print_cells(first, others, STYLES[finding.grade])
+        for line in textwrap.wrap(sentence(finding.text), max(out.width, _LEAST) - _INDENT - 1):
+            _print_cells("", [" " * _INDENT + line], "")
+
+
+def _numbers(finding: Finding) -> tuple[float | None, float | None]:
+    return finding.number, finding.limit
+
+
+def _cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Give cells of one width in each column; the last ones, numbers, to the right."""
+    return [
+        cell.ljust(width) if column < _FIRST_NUMBER else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def _print_cells(first: str, others: Iterable[str], style: str) -> None:
+    """Print a line whose first cell has a style."""
     from rich.text import Text
 
-    table = columns("check", "about", "grade", "number", "limit", "what was found", title=GROUPS[group])
-    for column in table.columns[2:5]:
-        column.no_wrap = True
-    for check in report.checks:
-        if check.group != group:
-            continue
-        name = check.name
-        for finding, about in lines_of(report.of(check.name)):
-            grade = Text(finding.grade.value, STYLES[finding.grade])
-            number = f"{number_text(finding.number)} {finding.unit}".strip()
-            table.add_row(name, about, grade, number, number_text(finding.limit), finding.text)
-            # once for each check
-            name = ""
-    print_table(table)
+    line = Text(first, style)
+    for cell in others:
+        line.append(("   " if line.plain else "") + cell, "" if first else style)
+    line.rstrip()
+    out = console()
+    if out.is_terminal:
+        out.print(line, soft_wrap=True)
+    else:
+        click.echo(line.plain)
 
 
 def lines_of(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
@@ -125,7 +220,7 @@ def lines_of(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
             shown += [(finding, finding.part) for finding in listed]
             continue
         nearest = max(listed, key=nearness)
-        shown.append((nearest, f"{nearest.part}, the nearest to its limit of {len(listed)}"))
+        shown.append((nearest, f"{nearest.part} (worst of {len(listed)})"))
     return shown
 
 
@@ -158,7 +253,7 @@ def _print_bad(report: Report, saved: Path | None) -> None:
         out.print(f"{name}: {found[0].grade.value}", style=STYLES[found[0].grade])
         click.echo(f"  what it means: {meanings[name]}")
         for finding in found:
-            click.echo(f"  {finding.part + ': ' if finding.part else ''}{finding.text}")
+            click.echo(f"  {finding.part + ': ' if finding.part else ''}{sentence(finding.text)}")
             file = files.get((finding.check, finding.part))
             if file is not None:
                 click.echo(f"    {_place(file, saved)}")
