@@ -143,7 +143,9 @@ def usable(bench: "Bench") -> dict[str, Structure]:
     """Give the structures on a bench that have the inputs which the model requests."""
     wanted = {canonical_name(name) for name in bench.engine.model.requested_inputs()}
     return {
-        name: each for name, each in bench.structures.items() if wanted <= {canonical_name(known) for known in each.inputs}
+        name: each
+        for name, each in bench.structures.items()
+        if wanted <= {canonical_name(known) for known in each.inputs}
     }
 
 

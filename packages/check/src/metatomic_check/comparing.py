@@ -98,7 +98,7 @@ def _finding(
     is_small = number <= tolerated * size
     text = f"The {what} of '{case.name}' {verb} off if {action}: {consequence}"
     if is_small:
-        text = f"The {what} of '{case.name}' {verb} off by less than {tolerated:.0%} of its size if {action}."
+        text = f"The {what} of '{case.name}' {verb} off by {number / size:.1%} of its size if {action}: not exact, as in networks that learn it; see that it does not matter to you."
     return Finding(
         check,
         Grade.WARN if is_small else Grade.FAIL,

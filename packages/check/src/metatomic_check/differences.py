@@ -35,9 +35,7 @@ class Derivative:
     error: float
 
 
-def derivatives(
-    bench: "Bench", paths: Sequence[Callable[[float], Structure]], largest_step: float
-) -> list[Derivative]:
+def derivatives(bench: "Bench", paths: Sequence[Callable[[float], Structure]], largest_step: float) -> list[Derivative]:
     """Give the derivative of the energy at the start of each path.
 
     Parameters
@@ -55,7 +53,9 @@ def derivatives(
         One for each path.
     """
     steps = largest_step * np.array([1.0, 0.5, 0.25])
-    found = ask(bench.engine, [path(sign * step) for path in paths for step in steps for sign in (1, -1)], *_what(bench))
+    found = ask(
+        bench.engine, [path(sign * step) for path in paths for step in steps for sign in (1, -1)], *_what(bench)
+    )
     totals = np.array([_total(said) for said in found]).reshape(-1, 3, 2)
     central = (totals[..., 0] - totals[..., 1]) / (2 * steps)
     finer = (4 * central[:, 1:] - central[:, :-1]) / 3

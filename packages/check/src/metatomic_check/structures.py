@@ -86,17 +86,20 @@ def _minima(engine: Engine, structures: Sequence[Structure], grids: Sequence[np.
 
 
 def minimum_of(x: np.ndarray, y: np.ndarray) -> float | None:
-    """Give where the lowest inner minimum of a curve is, by a parabola through three points; None if it has none."""
+    """Give where a curve has its minimum, by a parabola through three points; None if it has no inner one.
+
+    Of several, it is the one behind the highest barriers: the bond of two atoms may have more energy than two atoms
+    that are almost free, and a hole of a network at short distances has much less.
+    """
     y = np.where(np.isfinite(y), y, np.inf)
     noise = 1e-6 * np.abs(y[np.isfinite(y)]).min(initial=np.inf)
-    inner = [
-        i
-        for i in range(1, len(y) - 1)
-        if y[i] <= min(y[i - 1], y[i + 1]) and min(y[:i].max(), y[i + 1 :].max()) > y[i] + noise
-    ]
+    barriers = {
+        i: min(y[:i].max(), y[i + 1 :].max()) - y[i] for i in range(1, len(y) - 1) if y[i] <= min(y[i - 1], y[i + 1])
+    }
+    inner = [i for i, barrier in barriers.items() if barrier > noise]
     if not inner:
         return None
-    i = min(inner, key=lambda k: y[k])
+    i = max(inner, key=lambda k: barriers[k])
     left, right = y[i - 1] - y[i], y[i + 1] - y[i]
     if not np.isfinite(left + right) or left + right == 0:
         return float(x[i])
@@ -205,4 +208,3 @@ def trial_molecule(bench: "Bench") -> Structure:
     moves = np.array([r * step / np.linalg.norm(step) for r, step in zip(lengths, steps, strict=True)])
     positions = np.concatenate([np.zeros((1, 3)), np.cumsum(moves, axis=0)])
     return Structure(np.array(chain), positions, np.zeros((3, 3)), np.zeros(3, dtype=bool))
-

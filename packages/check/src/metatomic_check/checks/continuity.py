@@ -41,7 +41,9 @@ def curve_of(bench: Bench, one: int, two: int, r: np.ndarray) -> Curve:
     found = ask(bench.engine, [molecule(bench, dimer(one, two, distance)) for distance in r], *wanted)
     direction = dimer(one, two, 1.0)
     axis = direction.positions[1] - direction.positions[0]
-    return Curve(r, np.array([said.energy for said in found]), np.array([float(said.forces[1] @ axis) for said in found]))
+    return Curve(
+        r, np.array([said.energy for said in found]), np.array([float(said.forces[1] @ axis) for said in found])
+    )
 
 
 def outer_distance(bench: Bench, distance: float) -> float:

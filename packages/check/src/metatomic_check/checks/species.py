@@ -30,7 +30,9 @@ def species(bench: Bench) -> Iterator[Finding]:
         return
     structures = {(number, kind): each for number in bench.species for kind, each in _of(bench, number).items()}
     answers = dict(
-        zip(structures, ask(bench.engine, list(structures.values()), *available(bench, "energy", "forces")), strict=True)
+        zip(
+            structures, ask(bench.engine, list(structures.values()), *available(bench, "energy", "forces")), strict=True
+        )
     )
     bad = [key for key, said in answers.items() if not said.finite]
     if bad:

@@ -10,12 +10,13 @@ from metatomic_core.engine import Structure
 from ..asking import Said, lacking, usable
 from ..bench import Bench
 from ..comparing import Case, compare
-from ..finding import Finding
+from ..finding import Finding, Grade
 from ..geometry import mapped, moved, rotation, taken
 from ..table import check
 
-# Architectures that learn rotations from data are off by some percent of typical forces; what is wrong is off by more.
-_LEARNED = 0.1
+# Architectures that learn rotations from data are off by up to a quarter of typical forces (a small PET, trained for
+# minutes, at a molecule that it never saw); a component that is lost or a cell that is transposed, by more.
+_LEARNED = 0.5
 
 
 def _same(said: Said) -> Said:
@@ -107,8 +108,9 @@ def rotation_of_space(bench: Bench) -> Iterator[Finding]:
 def inversion(bench: Bench) -> Iterator[Finding]:
     """Energies change, or forces do not change their sign, when the structure is inverted.
 
-    The energy of a molecule and of its mirror image is the same.  A small deviation is a warning, as for rotations; a
-    large one is a mistake, such as a sign that is lost in an angle or a product of vectors.
+    The energy of a molecule and of its mirror image is the same.  A small deviation is a warning, as for rotations:
+    networks that know rotations but no parity tell left from right.  A large one is a mistake, such as a sign that is
+    lost in an angle or a product of vectors.
     """
     if lack := lacking(bench, "inversion", "energy"):
         yield from lack
@@ -127,8 +129,6 @@ def _if_any(bench: Bench, name: str, cases: list[Case], action: str, consequence
     if cases:
         yield from compare(bench, name, cases, action, consequence, tolerated=_LEARNED)
         return
-    from ..finding import Grade
-
     yield Finding(name, Grade.NOT_APPLICABLE, "The inputs of all structures may have directions in space.")
 
 
