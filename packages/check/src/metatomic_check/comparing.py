@@ -77,18 +77,16 @@ def compare(
         entries = [
             (*_deviation(bench, part, *pair), (case, pair[0].size)) for case, pair in zip(cases, answers, strict=True)
         ]
-        yield _finding(bench, check, part, entries, action, consequence, tolerated)
+        yield _finding((check, part), entries, (action, consequence), tolerated)
 
 
 def _finding(
-    bench: "Bench",
-    check: str,
-    part: str,
+    named: tuple[str, str],
     entries: Sequence[tuple[float, float, tuple[Case, float]]],
-    action: str,
-    consequence: str,
+    words: tuple[str, str],
     tolerated: float,
 ) -> Finding:
+    (check, part), (action, consequence) = named, words
     number, limit, (case, size) = worst(entries)
     what = part.replace("_", " ")
     verb = "are" if what.endswith("s") else "is"
@@ -98,7 +96,10 @@ def _finding(
     is_small = number <= tolerated * size
     text = f"The {what} of '{case.name}' {verb} off if {action}: {consequence}"
     if is_small:
-        text = f"The {what} of '{case.name}' {verb} off by {number / size:.1%} of its size if {action}: not exact, as in networks that learn it; see that it does not matter to you."
+        text = (
+            f"The {what} of '{case.name}' {verb} off by {number / size:.1%} of its size if {action}: not exact, as in "
+            "networks that learn it; see that it does not matter to you."
+        )
     return Finding(
         check,
         Grade.WARN if is_small else Grade.FAIL,

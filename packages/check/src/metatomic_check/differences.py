@@ -8,7 +8,7 @@ import numpy as np
 
 from metatomic_core.engine import Structure
 
-from .asking import EPSILON, ask, available
+from .asking import EPSILON, Said, ask, available
 
 if TYPE_CHECKING:
     from .bench import Bench
@@ -71,7 +71,7 @@ def _what(bench: "Bench") -> tuple[str, ...]:
     return available(bench, *names)
 
 
-def _total(said) -> float:  # type: ignore[no-untyped-def]
+def _total(said: Said) -> float:
     atoms = said.atomic_energies
     # energies of atoms that add up to another energy are the business of another check
     adds_up = len(atoms) > 0 and abs(atoms.sum() - said.energy) <= 1e-4 * (np.abs(atoms).sum() + 1e-6)

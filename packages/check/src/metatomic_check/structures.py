@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -163,7 +163,7 @@ def best_crystal(bench: "Bench", number: int) -> Crystal:
     key = ("crystal", number)
     if key not in bench.memory:
         bench.memory[key] = _best_crystal(bench, number)
-    return bench.memory[key]  # type: ignore[no-any-return]
+    return bench.memory[key]
 
 
 def _best_crystal(bench: "Bench", number: int) -> Crystal:
@@ -204,7 +204,7 @@ def trial_molecule(bench: "Bench") -> Structure:
     chosen = chosen_species(bench, 3)
     chain = [chosen[i % len(chosen)] for i in (0, 1, 2, 0, 1)]
     steps = np.array([DIRECTION, [0.5, -0.7, 0.51], [0.64, 0.1, 0.76], [-0.6, 0.78, -0.17]])
-    lengths = [pair_distance(bench, *sorted(pair)) for pair in zip(chain, chain[1:], strict=False)]
+    lengths = [pair_distance(bench, *sorted(pair)) for pair in pairwise(chain)]
     moves = np.array([r * step / np.linalg.norm(step) for r, step in zip(lengths, steps, strict=True)])
     positions = np.concatenate([np.zeros((1, 3)), np.cumsum(moves, axis=0)])
     return Structure(np.array(chain), positions, np.zeros((3, 3)), np.zeros(3, dtype=bool))

@@ -1,5 +1,6 @@
 """Models on the bench in ASE, for what ASE does: molecular dynamics and fits."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def as_atoms(structure: Structure, engine: Engine) -> Atoms:
     return atoms
 
 
-class BenchCalculator(Calculator):  # type: ignore[misc]
+class BenchCalculator(Calculator):
     """Energy and forces of one structure as it moves.
 
     Parameters
@@ -39,24 +40,16 @@ class BenchCalculator(Calculator):  # type: ignore[misc]
         The structure, for its types and inputs.
     """
 
-    implemented_properties = ("energy", "forces")
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012  (as ASE has it)
 
     def __init__(self, engine: Engine, structure: Structure):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._engine = engine
         self._structure = structure
 
-    def calculate(
-        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
-    ) -> None:  # as ASE has it
-        """Evaluate the model."""
-        super().calculate(atoms, properties, system_changes)
-        current = Structure(
-            self._structure.types,
-            self.atoms.positions,
-            np.asarray(self.atoms.cell),
-            self._structure.pbc,
-            self._structure.inputs,
-        )
+    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
+        """Evaluate the model; arguments as ASE has them."""
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        current = dataclasses.replace(self._structure, positions=np.array(atoms.positions), cell=np.array(atoms.cell))
         found = self._engine.evaluate([current], ("energy", "forces"))
-        self.results = {"energy": float(found.energy[0]), "forces": found.forces}
+        self.results = {"energy": float(np.asarray(found.energy)[0]), "forces": found.forces}

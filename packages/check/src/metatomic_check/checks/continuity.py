@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..asking import ask, available, cutoffs, interaction_range, lacking, pair_name
-from ..bench import Bench
-from ..finding import Finding, Grade, Line, Plot
-from ..geometry import dimer
-from ..structures import chosen_pairs, molecule, pair_distance
-from ..table import check
+from metatomic_check.asking import ask, available, cutoffs, interaction_range, lacking, pair_name
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade, Line, Plot
+from metatomic_check.geometry import dimer
+from metatomic_check.structures import chosen_pairs, molecule, pair_distance
+from metatomic_check.table import check
 
 _N_COARSE = {False: 150, True: 600}
 # intervals that are halved until they are narrow
@@ -73,7 +73,7 @@ def continuity(bench: Bench) -> Iterator[Finding]:
         worst = max(found, key=lambda steps: steps[kind].relative)[kind]
         if kind == "force" and not available(bench, "forces"):
             continue
-        yield _finding(kind, unit, worst, small, large, len(found))
+        yield _finding((kind, unit), worst, (small, large), len(found))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,8 @@ class _Step:
         return self.height / self.scale
 
 
-def _finding(kind: str, unit: str, worst: _Step, small: float, large: float, n_pairs: int) -> Finding:
+def _finding(what: tuple[str, str], worst: _Step, limits: tuple[float, float], n_pairs: int) -> Finding:
+    (kind, unit), (small, large) = what, limits
     name = pair_name(*worst.pair)
     if worst.relative <= small:
         grade, text = Grade.PASS, f"The {kind} of two atoms has no step at any distance ({n_pairs} pairs of species)."

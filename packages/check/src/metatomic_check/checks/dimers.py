@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..asking import available, cutoffs, interaction_range, lacking, pair_name
-from ..bench import Bench
-from ..finding import Finding, Grade, Line, Plot
-from ..geometry import dimer
-from ..structures import chosen_pairs, molecule, pair_distance
-from ..table import check
+from metatomic_check.asking import ask, available, cutoffs, energies, interaction_range, lacking, pair_name, rounding
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade, Line, Plot
+from metatomic_check.geometry import dimer, free
+from metatomic_check.structures import chosen_pairs, chosen_species, molecule, pair_distance
+from metatomic_check.table import check
+from metatomic_core.foundation.elements import symbols
+
 from .continuity import Curve, curve_of, outer_distance
 
 # distances in parts of that of least energy
@@ -102,27 +104,24 @@ def _rises(energy: np.ndarray, noise: float) -> np.ndarray:
 
 def _plots(bench: Bench, name: str, curve: Curve) -> tuple[Plot, ...]:
     reach = interaction_range(bench)
-    marks = {c: "cutoff" for c in cutoffs(bench)}
+    marks = dict.fromkeys(cutoffs(bench), "cutoff")
     marks |= {reach: "interaction range"} if np.isfinite(reach) and reach not in marks else {}
     inside = tuple((r, label) for r, label in sorted(marks.items()) if r <= curve.r[-1])
     energy = curve.energy - curve.energy[-1]
     depth = max(-float(energy.min()), 1e-3)
-    force_scale = max(float(np.abs(curve.force[energy < depth]).max(initial=0.0)), 1e-3)
-    found = [
-        _plot(f"Energy of {name}", "energy (eV)", name, curve.r, np.where(energy < 2 * depth, energy, np.nan), inside)
-    ]
+    pull = max(float(np.abs(curve.force[energy < depth]).max(initial=0.0)), 1e-3)
+    # walls are cut off: they would take all of the height
+    low, weak = (
+        np.where(energy < 2 * depth, energy, np.nan),
+        np.where(np.abs(curve.force) < 2 * pull, curve.force, np.nan),
+    )
+    shown = [("Energy", "energy (eV)", low)]
     if available(bench, "forces"):
-        low = np.abs(curve.force) < 2 * force_scale
-        found.append(
-            _plot(f"Force of {name}", "force (eV/angstrom)", name, curve.r, np.where(low, curve.force, np.nan), inside)
-        )
-    return tuple(found)
-
-
-def _plot(
-    title: str, y_label: str, name: str, x: np.ndarray, y: np.ndarray, marks: tuple[tuple[float, str], ...]
-) -> Plot:
-    return Plot(title, "distance (angstrom)", y_label, (Line(name, x, y),), marks=marks)
+        shown.append(("Force", "force (eV/angstrom)", weak))
+    return tuple(
+        Plot(f"{what} of {name}", "distance (angstrom)", label, (Line(name, curve.r, y),), marks=inside)
+        for what, label, y in shown
+    )
 
 
 @check("short distances", "physics")
@@ -156,8 +155,8 @@ def short_distances(bench: Bench) -> Iterator[Finding]:
         (one, two), r_pull = max(attractive.items(), key=lambda item: item[1])
         names = ", ".join(pair_name(*pair) for pair in attractive)
         text = (
-            f"Atoms attract each other at short distances ({names}; {pair_name(one, two)} below {r_pull:.2f} angstrom): "
-            "atoms that collide fall into each other, so add a repulsion or stay at moderate temperatures."
+            f"Atoms attract each other at short distances ({names}; {pair_name(one, two)} below {r_pull:.2f} "
+            "angstrom): atoms that collide fall into each other, so add a repulsion or stay at moderate temperatures."
         )
         shown = {f"{pair_name(one, two)}, attractive": dimer(one, two, r_pull)}
         yield Finding("short distances", Grade.WARN, text, part="repulsion", structures=shown)
@@ -208,9 +207,7 @@ def _limit(bench: Bench, depth: float, apart: float, *, finite: bool) -> float:
 
 
 def alone(bench: Bench, number: int) -> float:
-    from ..asking import energies
-    from ..geometry import free
-
+    """Give the energy of an atom alone, in eV."""
     key = ("alone", number)
     if key not in bench.memory:
         atom = molecule(bench, free([number], np.zeros((1, 3))))
@@ -227,10 +224,6 @@ def isolated_atoms(bench: Bench) -> Iterator[Finding]:
     if lack := lacking(bench, "isolated atoms", "energy", own_structures=True):
         yield from lack
         return
-    from ..asking import ask, rounding
-    from ..geometry import free
-    from ..structures import chosen_species
-
     numbers = chosen_species(bench, 100 if bench.full else 10)
     structures = [molecule(bench, free([number], np.array([[0.3, -0.2, 0.1]]))) for number in numbers]
     found = ask(bench.engine, structures, *available(bench, "energy", "forces"))
@@ -239,8 +232,6 @@ def isolated_atoms(bench: Bench) -> Iterator[Finding]:
         for said, number in zip(found, numbers, strict=True)
         if not said.finite or np.abs(said.forces).max() > rounding(bench, max(abs(said.energy), 1.0))
     ]
-    from metatomic_core.foundation.elements import symbols
-
     names = symbols(numbers)
     listed = ", ".join(f"{name} {said.energy:.6g}" for name, said in zip(names, found, strict=True))
     text = f"Energies of atoms alone in eV: {listed}."

@@ -6,13 +6,12 @@ import numpy as np
 from ase import units
 from ase.eos import EquationOfState
 
+from metatomic_check.asking import energies, lacking
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade, Line, Plot
+from metatomic_check.structures import best_crystal, chosen_species, scaled
+from metatomic_check.table import check
 from metatomic_core.foundation.elements import symbols
-
-from ..asking import energies, lacking
-from ..bench import Bench
-from ..finding import Finding, Grade, Line, Plot
-from ..structures import best_crystal, chosen_species, scaled
-from ..table import check
 
 _N_SPECIES = {False: 2, True: 6}
 # volumes relative to that of least energy

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from metatomic_check.asking import Said, ask, available, interaction_range, lacking, rounding
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade
+from metatomic_check.geometry import free, moved, repeated, together, with_boundaries
+from metatomic_check.structures import best_crystal, chosen_species, free_boundaries, molecule, trial_molecule
+from metatomic_check.table import check
 from metatomic_core.engine import Structure
-
-from ..asking import Said, ask, available, interaction_range, lacking, rounding
-from ..bench import Bench
-from ..finding import Finding, Grade
-from ..geometry import free, moved, repeated, together, with_boundaries
-from ..structures import best_crystal, chosen_species, free_boundaries, molecule, trial_molecule
-from ..table import check
 
 # beyond the interaction range, in angstrom; where it is infinite, this far
 _BEYOND, _FAR = 0.05, 30.0

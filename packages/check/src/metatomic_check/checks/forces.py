@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from metatomic_check.asking import affordable, ask, lacking, usable
+from metatomic_check.bench import Bench
+from metatomic_check.comparing import by_design
+from metatomic_check.differences import LARGEST_STEP, N_ENERGIES, Derivative, derivatives, how_they_differ
+from metatomic_check.finding import Finding, Grade, graded
+from metatomic_check.geometry import strained
+from metatomic_check.table import check
 from metatomic_core.engine import Structure
-
-from ..asking import affordable, ask, lacking, usable
-from ..bench import Bench
-from ..comparing import by_design
-from ..differences import LARGEST_STEP, N_ENERGIES, Derivative, derivatives, how_they_differ
-from ..finding import Finding, Grade, graded
-from ..geometry import strained
-from ..table import check
 
 # Relative to the size of what a model gives: what is left of the error of differences where their estimate misses it.
 _TOLERANCE = {"float64": 1e-6, "float32": 2e-3}
@@ -144,14 +143,14 @@ def _best_of_tries(bench: Bench, name: str, structure: Structure, compare: _Comp
 
 
 def _result(
-    bench: Bench, name: str, structure: Structure, found: list[Derivative], given: np.ndarray, size: float
+    bench: Bench, named: tuple[str, Structure], found: list[Derivative], given: np.ndarray, size: float
 ) -> _Result:
     errors = np.array([each.error for each in found])
     right = -np.array([each.value for each in found])
     limits = _TOLERANCE[bench.dtype] * size + _SAFETY * errors + 1e-9
     # forces that are no numbers are known to be wrong
     unknown = bool((errors > _UNKNOWN * size + 1e-4).any()) and bool(np.isfinite(given).all())
-    return _Result(name, structure, right, given, limits, unknown)
+    return _Result(*named, right, given, limits, unknown)
 
 
 def _compare_forces(bench: Bench, name: str, structure: Structure) -> _Result:
@@ -160,7 +159,7 @@ def _compare_forces(bench: Bench, name: str, structure: Structure) -> _Result:
     paths = [_displaced(structure, direction) for direction in directions]
     found = derivatives(bench, paths, LARGEST_STEP[bench.dtype])
     given = np.array([float((said.forces * direction).sum()) for direction in directions])
-    return _result(bench, name, structure, found, given, said.size)
+    return _result(bench, (name, structure), found, given, said.size)
 
 
 def _directions(bench: Bench, structure: Structure) -> list[np.ndarray]:
@@ -187,7 +186,7 @@ def _compare_strain(bench: Bench, name: str, structure: Structure) -> _Result:
     found = derivatives(bench, paths, LARGEST_STEP[bench.dtype] / _LEVER)
     # of all atoms together
     size = max(_LEVER * n_atoms * said.size, float(np.abs(said.virial).max()))
-    return _result(bench, name, structure, found, said.virial.reshape(-1), size)
+    return _result(bench, (name, structure), found, said.virial.reshape(-1), size)
 
 
 def _sheared(structure: Structure, i: int, j: int) -> Callable[[float], Structure]:

@@ -4,20 +4,21 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-from ase import units
+from ase import Atoms, units
 from ase.geometry import get_distances
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
+from metatomic_check.asking import lacking
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade, Line, Plot
+from metatomic_check.geometry import repeated
+from metatomic_check.structures import best_crystal, chosen_species
+from metatomic_check.table import check
+from metatomic_check.trajectories import as_atoms
 from metatomic_core.engine import Structure
 
-from ..asking import lacking
-from ..bench import Bench
-from ..finding import Finding, Grade, Line, Plot
-from ..geometry import repeated
-from ..structures import best_crystal, chosen_species
-from ..table import check
-from ..trajectories import as_atoms
+from .dimers import alone
 
 # Hot for what is weakly bound, in parts of the energy that binds an atom; at most that of a melt of most metals.
 _HOT, _BOUND_PART = 1500.0, 0.04
@@ -52,8 +53,6 @@ def heating(bench: Bench) -> Iterator[Finding]:
 
 def _temperature(bench: Bench, crystal: Structure) -> float:
     """Give the temperature to aim at: 1500 K, less where atoms are bound weakly."""
-    from .dimers import alone
-
     energy = bench.energy(crystal) / len(crystal.types)
     binding = alone(bench, int(crystal.types[0])) - energy
     return float(np.clip(_BOUND_PART * binding / units.kB, 20.0, _HOT)) if binding > 0 else _HOT
@@ -62,7 +61,7 @@ def _temperature(bench: Bench, crystal: Structure) -> float:
 def _run(bench: Bench, crystal: Structure, spacing: float) -> Finding:
     temperature = _temperature(bench, crystal)
     atoms = as_atoms(crystal, bench.engine)
-    rng = np.random.RandomState(bench.seed)  # noqa: NPY002  (what ASE takes)
+    rng = np.random.RandomState(bench.seed)  # what ASE takes
     MaxwellBoltzmannDistribution(atoms, temperature_K=2 * temperature, rng=rng)
     step = float(np.clip(0.2 * np.sqrt(atoms.get_masses().min()), 0.2, 2.0)) * units.fs
     dynamics = Langevin(atoms, step, temperature_K=temperature, friction=0.02 / units.fs, rng=rng)
@@ -80,10 +79,10 @@ def _run(bench: Bench, crystal: Structure, spacing: float) -> Finding:
         too_long = time.perf_counter() - start > _SECONDS[bench.full] and len(history) >= _FEWEST_STEPS
         if trouble or too_long:
             break
-    return _finding(bench, atoms, crystal, history, temperature, trouble)
+    return _finding(atoms, crystal, history, temperature, trouble)
 
 
-def _closest(atoms) -> float:  # type: ignore[no-untyped-def]
+def _closest(atoms: Atoms) -> float:
     between = get_distances(atoms.positions, cell=atoms.cell, pbc=atoms.pbc)[1]
     return float(between[np.triu_indices(len(atoms), 1)].min())
 
@@ -98,8 +97,7 @@ def _trouble(last: tuple[float, float, float], temperature: float, spacing: floa
 
 
 def _finding(
-    bench: Bench,
-    atoms,  # type: ignore[no-untyped-def]  # noqa: ANN001
+    atoms: Atoms,
     crystal: Structure,
     history: list[tuple[float, float, float]],
     temperature: float,
@@ -110,7 +108,10 @@ def _finding(
         f"A crystal held at {temperature:.0f} K", "time (fs)", "temperature (K)", (Line("temperature", x, hot),)
     )
     if trouble:
-        text = f"A crystal of {len(crystal.types)} atoms heated to {temperature:.0f} K broke after {len(x)} steps: {trouble}."
+        text = (
+            f"A crystal of {len(crystal.types)} atoms heated to {temperature:.0f} K broke after {len(x)} steps: "
+            f"{trouble}."
+        )
         now = Structure(crystal.types, atoms.positions.copy(), crystal.cell, crystal.pbc)
         return Finding("heating", Grade.WARN, text, structures={"hot crystal": now}, plots=(plot,))
     text = (

@@ -1,18 +1,20 @@
-"""How far an atom feels others, beside what the model states: LAMMPS gives each rank the atoms up to there, and no more."""
+"""How far an atom feels others, beside what the model states.
+
+LAMMPS gives each rank the atoms up to there, and no more.
+"""
 
 import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 
+from metatomic_check.asking import cutoffs, interaction_range, lacking, rounding
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade
+from metatomic_check.geometry import distances, free
+from metatomic_check.structures import chosen_species, molecule, pair_distance
+from metatomic_check.table import check
 from metatomic_core.engine import Structure
-
-from ..asking import cutoffs, interaction_range, lacking, rounding
-from ..bench import Bench
-from ..finding import Finding, Grade
-from ..geometry import distances, free
-from ..structures import chosen_species, molecule, pair_distance
-from ..table import check
 
 # Spacings of atoms in chains: that of least energy, and parts of the longest cutoff, up to which one atom passes on
 # what it knows of the next.
@@ -101,7 +103,7 @@ def _reach(bench: Bench, chain: Structure, reach: float) -> _Reach:
     selected = np.array([[0, 0]])
     gradient = bench.evaluate(structure, "energy", "forces", selected_atoms=selected).forces
     r = distances(chain, 0)
-    sizes = np.abs(gradient).max(axis=1)
+    sizes = np.abs(np.asarray(gradient)).max(axis=1)
     largest = max(float(sizes.max()), 1e-300)
     felt = sizes > _ZERO[bench.dtype] * largest
     outside = (r > reach * (1 + 1e-6)) & felt
@@ -120,8 +122,8 @@ def _beyond(bench: Bench, found: list[_Reach], reach: float) -> Finding:
     if not right:
         text = (
             f"The energy of an atom depends on atoms at {worst.farthest:.2f} angstrom, beyond the stated interaction "
-            f"range of {reach:.2f} ({worst.beyond:.0e} of the largest effect): LAMMPS on several ranks gives wrong results "
-            "without a message, so state a larger one."
+            f"range of {reach:.2f} ({worst.beyond:.0e} of the largest effect): LAMMPS on several ranks gives wrong "
+            "results without a message, so state a larger one."
         )
     return Finding(
         "interaction range",

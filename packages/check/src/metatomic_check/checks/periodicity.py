@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from metatomic_check.asking import Said, ask, available, interaction_range, lacking, usable
+from metatomic_check.bench import Bench
+from metatomic_check.comparing import Case, compare
+from metatomic_check.finding import Finding, Grade
+from metatomic_check.geometry import NONE, boxed, repeated, with_boundaries, wrapped
+from metatomic_check.structures import trial_molecule
+from metatomic_check.table import check
 from metatomic_core.engine import Structure
-
-from ..asking import Said, ask, available, interaction_range, lacking, usable
-from ..bench import Bench
-from ..comparing import Case, compare
-from ..finding import Finding, Grade
-from ..geometry import NONE, boxed, repeated, with_boundaries, wrapped
-from ..structures import trial_molecule
-from ..table import check
 
 _DIRECTIONS = "abc"
 # larger ones take long when they are repeated, and small cells are where mistakes are
@@ -56,12 +55,12 @@ def periodicity(bench: Bench) -> Iterator[Finding]:
 
 def _base(bench: Bench) -> tuple[str, Structure | None]:
     """Give the smallest structure that is periodic in all directions, and skewed if there is one; its name."""
-    fit = [(name, each) for name, each in usable(bench).items() if each.pbc.all() and 1 < len(each.types)]
+    fit = [(name, each) for name, each in usable(bench).items() if each.pbc.all() and len(each.types) > 1]
     fit = [(name, each) for name, each in fit if all(_is_of_atoms(each, values) for values in each.inputs.values())]
     if not fit:
         return "No structure is periodic in all directions, with more than one atom and inputs of atoms only.", None
     small = [(name, each) for name, each in fit if len(each.types) <= _MAX_ATOMS] or fit
-    skewed = [(name, each) for name, each in small if np.any(each.cell - np.diag(np.diag(each.cell)))]
+    skewed = [(name, each) for name, each in small if (each.cell - np.diag(np.diag(each.cell))).any()]
     name, structure = min(skewed or small, key=lambda entry: len(entry[1].types))
     # atoms outside of the cell are images in a crystal, and others where a direction is not periodic
     return name, wrapped(structure)
@@ -83,7 +82,7 @@ def _several_cells(name: str, structure: Structure) -> Case:
             np.tile(said.atomic_energies, n_copies),
         )
 
-    return Case(name, structure, repeated(structure, repeats), expected)
+    return Case(name, structure, repeated(structure, repeats.tolist()), expected)
 
 
 def _refusal(bench: Bench, structure: Structure) -> str:

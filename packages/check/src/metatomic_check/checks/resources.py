@@ -6,12 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from metatomic_check.asking import Said, ask, available, lacking, rounding, usable
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, graded
+from metatomic_check.table import check
 from metatomic_core.engine import Structure
-
-from ..asking import Said, ask, available, lacking, rounding, usable
-from ..bench import Bench
-from ..finding import Finding, graded
-from ..table import check
 
 _N_THREADS = (1, 2, 3)
 

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from metatomic_check.asking import ask, available, lacking
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade
+from metatomic_check.geometry import crystal, dimer, free
+from metatomic_check.structures import molecule, pair_distance, trial_distance
+from metatomic_check.table import check
 from metatomic_core.engine import Structure
 from metatomic_core.foundation.elements import symbols
-
-from ..asking import ask, available, lacking
-from ..bench import Bench
-from ..finding import Finding, Grade
-from ..geometry import crystal, dimer, free
-from ..structures import molecule, pair_distance, trial_distance
-from ..table import check
 
 # models of most elements are asked about dimers at distances made from covalent radii
 _MANY = 10

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from metatomic_check.asking import Said, lacking, usable
+from metatomic_check.bench import Bench
+from metatomic_check.comparing import Case, compare
+from metatomic_check.finding import Finding, Grade
+from metatomic_check.geometry import mapped, moved, rotation, taken
+from metatomic_check.table import check
 from metatomic_core.engine import Structure
-
-from ..asking import Said, lacking, usable
-from ..bench import Bench
-from ..comparing import Case, compare
-from ..finding import Finding, Grade
-from ..geometry import mapped, moved, rotation, taken
-from ..table import check
 
 # Architectures that learn rotations from data are off by up to a quarter of typical forces (a small PET, trained for
 # minutes, at a molecule that it never saw); a component that is lost or a cell that is transposed, by more.

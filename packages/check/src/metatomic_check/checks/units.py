@@ -6,12 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 from ase import units as codata
 
+from metatomic_check.asking import ask, available, lacking, rounding, usable, worst
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade, graded
+from metatomic_check.table import check
 from metatomic_core.engine import Engine, Structure
-
-from ..asking import ask, available, lacking, rounding, usable, worst
-from ..bench import Bench
-from ..finding import Finding, Grade, graded
-from ..table import check
 
 # energy and length units of other engines, as ASE has them, which takes them from CODATA: in eV and angstrom
 _OTHERS = {
