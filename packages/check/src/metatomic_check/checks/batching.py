@@ -9,10 +9,10 @@ from metatomic_core.engine import Evaluation, Structure
 from metatomic_core.engine.structures import input_tensors, structure_tensors
 from metatomic_core.neighbor_lists import NeighborLists
 
-from ..bench import Bench
-from ..comparing import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of
-from ..finding import Finding, Grade
-from ..table import check
+from metatomic_check.bench import Bench
+from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of
+from metatomic_check.finding import Finding, Grade
+from metatomic_check.table import check
 
 _Tensors = list[torch.Tensor]
 

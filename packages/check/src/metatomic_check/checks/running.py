@@ -10,10 +10,10 @@ import numpy as np
 
 from metatomic_core.engine import Engine, Structure
 
-from ..bench import Bench
-from ..comparing import NO_ENERGY, Differences, evaluated, not_applicable, results_of
-from ..finding import Finding, Grade, Line, Plot, graded
-from ..table import check
+from metatomic_check.bench import Bench
+from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, results_of
+from metatomic_check.finding import Finding, Grade, Line, Plot, graded
+from metatomic_check.table import check
 
 _STATM = Path("/proc/self/statm")
 # Calls before memory is looked at, and windows of calls in each of which it must have grown to be a leak.

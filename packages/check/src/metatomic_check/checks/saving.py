@@ -11,10 +11,10 @@ from metatomic_core.engine import Engine
 from metatomic_core.kernels.building import check_compiler
 from metatomic_core.kernels.compiling import compile_model
 
-from ..bench import Bench
-from ..comparing import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of
-from ..finding import Finding, Grade
-from ..table import check
+from metatomic_check.bench import Bench
+from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of
+from metatomic_check.finding import Finding, Grade
+from metatomic_check.table import check
 
 
 def compared_engines(bench: Bench, other: Engine, results: Sequence[str]) -> Differences:
