@@ -58,7 +58,14 @@ class Bench:
     def new_engine(self, **changes: Any) -> Engine:
         """Give another engine for the model, with other options."""
         return Engine(
-            self.file, **{"length_unit": "angstrom", "energy_unit": "eV", "kernel": "script", **self.options, **changes}
+            **{
+                "model": self.file,
+                "length_unit": "angstrom",
+                "energy_unit": "eV",
+                "kernel": "script",
+                **self.options,
+                **changes,
+            }
         )
 
     @property
