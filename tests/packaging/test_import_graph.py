@@ -28,15 +28,17 @@ WINGS = (
     "potentials",
     "foreign",
     "gromacs",
+    "testing",
     "cli",
 )
 
 
 # of core, besides what it exports itself, all that adapters, benchmarks and tests of adapters may import
-PUBLIC = ("adapters", "authors", "cli", "engine", "potentials", "units")
+PUBLIC = ("adapters", "authors", "cli", "engine", "potentials", "testing", "units")
 # folder: what else it may import
 OUTSIDE = {
     "packages/ase-calc/src": (),
+    "packages/check/src": (),
     "packages/importers/src": (),
     "packages/ipi-driver/src": (),
     "packages/lammps-glue/src": (),

@@ -1,4 +1,4 @@
-"""Symbols and masses of the chemical elements, for people: atomic types are atomic numbers, as a rule."""
+"""Symbols, masses and covalent radii of the elements, for people: atomic types are atomic numbers, as a rule."""
 
 from collections.abc import Iterable
 
@@ -24,6 +24,19 @@ MASSES = (
     247.07031, 251.07959, 252.083, 257.09511, 258.09843, 259.101, 262.11, 267.122, 268.126, 271.134, 270.133,
     269.1338, 278.156, 281.165, 281.166, 285.177, 286.182, 289.19, 289.194, 293.204, 293.208, 294.214,
 )  # fmt: skip
+
+# angstrom: B. Cordero et al., Dalton Trans. 2008, 2832, doi:10.1039/b801115j, for 1 to 96; the first value where
+# there are several, as for high and low spin
+_COVALENT_RADII = (
+    0.31, 0.28, 1.28, 0.96, 0.84, 0.76, 0.71, 0.66, 0.57, 0.58, 1.66, 1.41, 1.21, 1.11, 1.07, 1.05, 1.02, 1.06,
+    2.03, 1.76, 1.7, 1.6, 1.53, 1.39, 1.39, 1.32, 1.26, 1.24, 1.32, 1.22, 1.22, 1.2, 1.19, 1.2, 1.2, 1.16, 2.2,
+    1.95, 1.9, 1.75, 1.64, 1.54, 1.47, 1.46, 1.42, 1.39, 1.45, 1.44, 1.42, 1.39, 1.39, 1.38, 1.39, 1.4, 2.44, 2.15,
+    2.07, 2.04, 2.03, 2.01, 1.99, 1.98, 1.98, 1.96, 1.94, 1.92, 1.92, 1.89, 1.9, 1.87, 1.87, 1.75, 1.7, 1.62, 1.51,
+    1.44, 1.41, 1.36, 1.36, 1.32, 1.45, 1.46, 1.48, 1.4, 1.5, 1.5, 2.6, 2.21, 2.15, 2.06, 2.0, 1.96, 1.9, 1.87, 1.8,
+    1.69,
+)  # fmt: skip
+# larger than most, for those that nobody has measured
+_UNKNOWN_RADIUS = 2.0
 
 
 def symbols(atomic_types: Iterable[int]) -> list[str]:
@@ -56,3 +69,20 @@ def masses(atomic_types: Iterable[int]) -> list[float]:
         Masses in u, in their order.
     """
     return [MASSES[number - 1] if 0 < number <= len(MASSES) else 0.0 for number in atomic_types]
+
+
+def covalent_radii(atomic_types: Iterable[int]) -> list[float]:
+    """Give the covalent radius of each type in angstrom; 2 where there is no such element, or nobody knows.
+
+    Parameters
+    ----------
+    atomic_types
+        Atomic numbers.
+
+    Returns
+    -------
+    list of float
+        Radii in angstrom, in their order.
+    """
+    known = len(_COVALENT_RADII)
+    return [_COVALENT_RADII[number - 1] if 0 < number <= known else _UNKNOWN_RADIUS for number in atomic_types]
