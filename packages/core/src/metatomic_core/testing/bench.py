@@ -1,7 +1,9 @@
 """What standard tests work with: model files, questions to the subject, and comparisons that say where it differs."""
 
+import atexit
 import copy
 import functools
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,9 +33,11 @@ _AXES = "xyz"
 
 
 @functools.cache
-def _files() -> tempfile.TemporaryDirectory[str]:
-    # lives as long as the process
-    return tempfile.TemporaryDirectory(prefix="metatomic-testing-")
+def _files() -> Path:
+    """Give a folder that lives as long as the process."""
+    folder = Path(tempfile.mkdtemp(prefix="metatomic-testing-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @functools.cache
@@ -54,7 +58,7 @@ def model_file(name: str, programs: bool = False, devices: tuple[str, ...] = ("c
     Path
         The file.
     """
-    folder = Path(tempfile.mkdtemp(dir=_files().name))
+    folder = Path(tempfile.mkdtemp(dir=_files()))
     path = folder / f"{name.replace(' ', '-')}.pt"
     MODELS[name].make(list(devices)).save(str(path), exported=programs)
     return path
