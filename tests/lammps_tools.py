@@ -34,9 +34,7 @@ def run_lammps(plugin, folder, text, ranks=1, options=(), ok=True, **changes):
 def run_in_turn(run, texts, ranks=1):
     """Run input texts one after the other in one LAMMPS, which starts once, and give a Run for each."""
     mark = "=== next input ==="
-    done = run(f'\nclear\nprint "{mark}"\n'.join(texts), ranks)
-    outputs = done.output.split(f"\n{mark}\n")
-    return [dataclasses.replace(done, output=output) for output in outputs]
+    return run(f'\nclear\nprint "{mark}"\n'.join(texts), ranks).parts(mark)
 
 
 @dataclasses.dataclass

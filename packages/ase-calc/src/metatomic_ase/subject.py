@@ -1,6 +1,6 @@
 """ASE as a subject of the contract suite: `MetatomicCalculator`, asked as users of ASE ask it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import ase
 import numpy as np
@@ -19,7 +19,15 @@ class Ase(Subject):
     """`MetatomicCalculator` on ``ase.Atoms``."""
 
     name = "ase"
-    tolerances = Tolerances()
+    left_out: Mapping[str, str] = {
+        "atomic_virials_of_nine_components": "stresses of atoms have six components in ASE",
+        "virial_of_nine_components": "stress has six components in ASE",
+        "virial_without_periodicity": "ASE has stress and no virial, and a molecule has no volume",
+        "forces_of_selected_atoms": "`run_model` gives outputs of some atoms, and no derivatives",
+        "missing_inputs": "atoms of ASE always have charges, zero unless they are set",
+    }
+    # what is given in eV and angstrom is not converted
+    tolerances = Tolerances(energy=1e-12, forces=1e-11, virial=1e-11, outputs=1e-12, relative=1e-13)
 
     def evaluate(self, request: Request) -> list[Answer]:
         """Evaluate structures with one calculator."""

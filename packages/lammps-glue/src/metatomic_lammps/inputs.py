@@ -27,8 +27,10 @@ class Frames:
     ----------
     structures
         The structures.
-    masses, charges, velocities
-        Shape (n_atoms,), (n_atoms,) and (n_atoms, 3); charges and velocities None if the model requests none.
+    charges
+        Shape (n_atoms,) for each structure; None if the model requests none.
+    velocities
+        Shape (n_atoms, 3), of the first structure; None if the model requests none.
     kinds
         Atomic number and mass of each atom type of LAMMPS.
     types
@@ -36,8 +38,7 @@ class Frames:
     """
 
     structures: Sequence[Structure]
-    masses: np.ndarray
-    charges: np.ndarray | None
+    charges: list[np.ndarray] | None
     velocities: np.ndarray | None
     kinds: list[tuple[int, float]]
     types: np.ndarray
@@ -66,7 +67,7 @@ class Frames:
 
 
 def frames_of(structures: Sequence[Structure], requested: Mapping[str, ModelOutput]) -> Frames:
-    """Give frames of LAMMPS from structures of the same atoms, with the inputs of the first.
+    """Give frames of LAMMPS from structures of the same atoms; masses and velocities are those of the first.
 
     Parameters
     ----------
@@ -75,20 +76,26 @@ def frames_of(structures: Sequence[Structure], requested: Mapping[str, ModelOutp
     requested
         Inputs that the model requests.
     """
-    first = structures[0]
-    given: dict[str, np.ndarray] = {}
-    for name, values in first.inputs.items():
-        key, unit = canonical_name(name), requested[name].unit
-        if requested[name].sample_kind == "atom" and key in _UNITS:
-            given[key] = np.asarray(values, dtype=float) * (unit_conversion_factor(unit, _UNITS[key]) if unit else 1.0)
-    heavy = given.get("mass", np.array(masses([int(number) for number in first.types]))).reshape(-1)
-    velocities = given.get("velocity")
-    if "momentum" in given:
-        velocities = given["momentum"].reshape(-1, 3) / heavy[:, None]
+    first, given = structures[0], [_inputs(structure, requested) for structure in structures]
+    heavy = given[0].get("mass", np.array(masses([int(number) for number in first.types]))).reshape(-1)
+    velocities = given[0].get("velocity")
+    if "momentum" in given[0]:
+        velocities = given[0]["momentum"].reshape(-1, 3) / heavy[:, None]
+    charges = [each["charge"].reshape(-1) for each in given] if "charge" in given[0] else None
     # in the order of the atoms, which need not be that of the numbers
     kinds = list(dict.fromkeys(zip(map(int, first.types), map(float, heavy), strict=True)))
     types = [kinds.index((int(number), float(mass))) + 1 for number, mass in zip(first.types, heavy, strict=True)]
-    return Frames(structures, heavy, given.get("charge"), velocities, kinds, np.array(types))
+    return Frames(structures, charges, velocities, kinds, np.array(types))
+
+
+def _inputs(structure: Structure, requested: Mapping[str, ModelOutput]) -> dict[str, np.ndarray]:
+    """Give the inputs of atoms in the units of the style metal."""
+    given = {}
+    for name, values in structure.inputs.items():
+        key, unit = canonical_name(name), requested[name].unit
+        if requested[name].sample_kind == "atom" and key in _UNITS:
+            given[key] = np.asarray(values, dtype=float) * (unit_conversion_factor(unit, _UNITS[key]) if unit else 1.0)
+    return given
 
 
 def write_data(path: Path, frames: Frames) -> None:
@@ -100,7 +107,7 @@ def write_data(path: Path, frames: Frames) -> None:
     lines += ["", "Masses", "", *(f"{k + 1} {mass!r}" for k, (_, mass) in enumerate(frames.kinds))]
     lines += ["", f"Atoms # {'atomic' if charges is None else 'charge'}", ""]
     for i, kind in enumerate(frames.types):
-        charge = [] if charges is None else [charges.reshape(-1)[i]]
+        charge = [] if charges is None else [charges[0][i]]
         lines.append(f"{i + 1} {kind} {_numbers([*charge, *first.positions[i]])}")
     if frames.velocities is not None:
         lines += ["", "Velocities", "", *(f"{i + 1} {_numbers(row)}" for i, row in enumerate(frames.velocities))]
@@ -123,21 +130,47 @@ def moving(folder: Path, prefix: str, frames: Frames) -> list[str]:
     frames
         The frames.
     """
-    steps = range(1, len(frames.structures))
     start = frames.structures[0].positions
     lines = []
     for axis, letter in enumerate("xyz"):
         terms = []
-        for k in steps:
-            name = f"{prefix}{letter}{k}"
-            rows = enumerate(frames.structures[k].positions[:, axis] - start[:, axis])
-            text = "\n".join([str(len(start)), *(f"{atom + 1} {float(move)!r}" for atom, move in rows)])
-            (folder / name).write_text(text + "\n")
-            lines.append(f"variable {name} atomfile {name}")
-            terms.append(f"v_{name}*(step=={k + 1})")
+        for k, one in enumerate(frames.structures[1:], 1):
+            lines.append(_atom_values(folder, f"{prefix}{letter}{k}", one.positions[:, axis] - start[:, axis]))
+            terms.append(f"v_{prefix}{letter}{k}*(step=={k + 1})")
         lines.append(f'variable {prefix}{letter} atom "{"+".join(terms)}"')
     lines.append(f"fix {prefix}move all move variable v_{prefix}x v_{prefix}y v_{prefix}z NULL NULL NULL")
     return lines + (_deforming(prefix, frames) if frames.moves_box else [])
+
+
+def _atom_values(folder: Path, name: str, values: np.ndarray) -> str:
+    """Give the command for a variable with a value for each atom, and write its file."""
+    rows = [f"{atom + 1} {float(value)!r}" for atom, value in enumerate(values)]
+    (folder / name).write_text("\n".join([str(len(values)), *rows]) + "\n")
+    return f"variable {name} atomfile {name}"
+
+
+def running(folder: Path, prefix: str, frames: Frames) -> list[str]:
+    """Give the commands that run all steps: in one go, or step by step where charges change in between.
+
+    Parameters
+    ----------
+    folder
+        Where to put files, in which LAMMPS runs.
+    prefix
+        Start of their names, and of those of variables.
+    frames
+        The frames.
+    """
+    n_frames = len(frames.structures)
+    if n_frames == 1:
+        return ["run 0"]
+    if frames.charges is None or all(np.array_equal(each, frames.charges[0]) for each in frames.charges):
+        return [f"run {n_frames}"]
+    lines = ["run 1"]
+    for k, charges in enumerate(frames.charges[1:], 1):
+        name = f"{prefix}charge{k}"
+        lines += [_atom_values(folder, name, charges), f"set group all charge v_{name}", "run 1"]
+    return lines
 
 
 def _deforming(prefix: str, frames: Frames) -> list[str]:

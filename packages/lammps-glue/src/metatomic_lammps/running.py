@@ -64,6 +64,16 @@ class Run:
         dict
             Values by the name of the column.
         """
+        return self.tables()[index]
+
+    def tables(self) -> list[dict[str, np.ndarray]]:
+        """Give the thermodynamic tables of all runs.
+
+        Returns
+        -------
+        list of dict
+            Values by the name of the column.
+        """
         tables = []
         lines = self.output.splitlines()
         for start, line in enumerate(lines):
@@ -77,7 +87,22 @@ class Run:
                     continue
                 rows.append([float(word) for word in row.split()])
             tables.append(dict(zip(line.split(), np.array(rows).T, strict=False)))
-        return tables[index]
+        return tables
+
+    def parts(self, mark: str) -> list["Run"]:
+        """Give what was written between lines with a mark, each as a run of its own.
+
+        Parameters
+        ----------
+        mark
+            The line, which ``print`` has written.
+
+        Returns
+        -------
+        list of Run
+            The parts, with the output of each.
+        """
+        return [dataclasses.replace(self, output=part) for part in self.output.split(f"\n{mark}\n")]
 
     def frames(self, name: str) -> list[np.ndarray]:
         """Give all frames of a dump.
