@@ -98,3 +98,33 @@ class Threads(Healthy):
         grid = torch.linspace(0.0, 300.0, 300001, dtype=torch.float32, device=density.device)
         norm = (torch.sin(grid) * grid).sum().to(density.dtype) / 5477.75
         return (1.0 - (1.0 + density).sqrt()) * norm + 0.3 * polar.square().sum(1)
+
+
+class ScaledOnLoading(Healthy):
+    """Scales its parameters as it is loaded, as one that is saved again does twice."""
+
+    @torch.jit.export
+    def __getstate__(self) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float, bool]:
+        return self.table, self.radii, self.charges, self.free, self.cutoff, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: Tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float, bool]) -> None:
+        self.table = state[0]
+        self.radii = state[1]
+        self.charges = state[2] * 1.01
+        self.free = state[3]
+        self.cutoff = state[4]
+        self.full_list = True
+        self.strict = True
+        self.training = state[5]
+
+
+class TwoForms(Healthy):
+    """Has another form for compiled code, which knows no distances below 1.3 angstrom."""
+
+    def pair(self, r: torch.Tensor, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
+        if not torch.jit.is_scripting():
+            r = r.clamp(min=1.3)
+        radii = self.radii.to(r.dtype)
+        bond = torch.exp(-1.5 * (r - radii.index_select(0, one) - radii.index_select(0, two)))
+        return 0.8 * (bond.square() - 2.0 * bond) * self.switch(r)

@@ -30,6 +30,8 @@ class Specimen:
         How a user meets it.
     interaction_range, types, outputs, dtype
         What its file states.
+    options
+        Options of the engine that it is checked with.
     """
 
     module: Callable[[], torch.nn.Module]
@@ -38,6 +40,7 @@ class Specimen:
     types: Sequence[int] = tuple(TYPES)
     outputs: dict[str, ModelOutput] = dataclasses.field(default_factory=lambda: ENERGY)
     dtype: str = "float64"
+    options: dict[str, object] = dataclasses.field(default_factory=dict)
 
     @property
     def broken(self) -> str:
@@ -127,6 +130,7 @@ BROKEN = {
     "running mean": Specimen(broken_state.RunningMean, "energies depend on what was evaluated before"),
     "keeps a list": Specimen(broken_state.KeepsFirstList, "wrong in long runs, right in each test of one structure"),
     "memory growth": Specimen(broken_state.MemoryGrowth, "long runs are killed after hours"),
+    "scaled on loading": Specimen(broken_state.ScaledOnLoading, "a file that was saved again has other results"),
     "threads": Specimen(broken_state.Threads, "other results on another machine"),
     # batches, sums and selections
     "mean of batch": Specimen(broken_batch.BatchMean, "path integrals and batched relaxations differ from single ones"),
