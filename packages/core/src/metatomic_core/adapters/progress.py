@@ -100,7 +100,7 @@ class Progress:
             return time.perf_counter() >= self._next
         return done < self._total and _N_LINES * done // self._total > self._shown
 
-    def update(self, done: int, note: str = "") -> None:
+    def update(self, done: int, note: str = "", at_once: bool = False) -> None:
         """Show that so many steps are done, with a short note.
 
         Parameters
@@ -109,8 +109,10 @@ class Progress:
             Number of steps that are done.
         note
             What to show besides.
+        at_once
+            Whether bars show it however quick the last step was: the next one may be long.
         """
-        if not self.due(done):
+        if not self.due(done) and not (at_once and self._bar is not None):
             return
         if self._bar is not None:
             self._next = time.perf_counter() + 0.1

@@ -24,6 +24,7 @@ _BUILT_IN = {
 }
 # name: package, what it does; known here so that help needs to load no adapter, and names what to install
 _ADAPTERS = {
+    "check": ("metatomic-check", "Tell whether a model may be believed, by itself and in each engine."),
     "eval": ("metatomic-ase", "Compute energies, forces and stresses of structures."),
     "md": ("metatomic-ase", "Run molecular dynamics: NVE, NVT or NPT."),
     "relax": ("metatomic-ase", "Relax atoms, and the cell if wanted."),
@@ -34,11 +35,12 @@ _ADAPTERS = {
 # package: its folder in the repository.  They are not on PyPI, where metatomic-ase is a package of another project.
 _FOLDERS = {
     "metatomic-ase": "packages/ase-calc",
+    "metatomic-check": "packages/check",
     "metatomic-importers": "packages/importers",
     "metatomic-ipi": "packages/ipi-driver",
     "metatomic-lammps": "packages/lammps-glue",
 }
-_VERSIONED = ("metatomic-ase", "metatomic-importers", "metatomic-ipi", "metatomic-lammps", "torch")
+_VERSIONED = ("metatomic-ase", "metatomic-check", "metatomic-importers", "metatomic-ipi", "metatomic-lammps", "torch")
 _EPILOG = """\b
 Example:
   metatomic export sw -o silicon.pt
