@@ -41,7 +41,7 @@ class Handed(Healthy):
         for power in range(3):
             moments.append(sum_at_atoms(systems, weight * (0.4 * r.unsqueeze(1)).pow(power) * vectors, first))
         product = (moments[0] * torch.linalg.cross(moments[1], moments[2])).sum(1)
-        return self.local_energies(self.species(systems), first, second, vectors) + 0.05 * product
+        return self.local_energies(self.species(systems), first, second, vectors) + 200.0 * product
 
 
 class OrderOfAtoms(Healthy):

@@ -49,7 +49,7 @@ def rows(answers: dict[str, dict[str, str]]) -> str:
 def measure(names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Ask models all checks; none stands for all models."""
     from zoo.models import BROKEN, HEALTHY
-    from zoo.visit import caught, findings
+    from zoo.visit import caught, visit
 
     everything = {**HEALTHY, **BROKEN}
     answers = recorded() if names else {}
@@ -57,8 +57,8 @@ def measure(names: Sequence[str]) -> dict[str, dict[str, str]]:
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = findings(everything[name], Path(folder))
-        answers[name] = caught(found)
+            report = visit(everything[name], Path(folder))
+        answers[name] = caught(report)
         print(f"{name}: {answers[name]} ({time.perf_counter() - start:.1f} s)", flush=True)
     return {name: answers[name] for name in everything if name in answers}
 
