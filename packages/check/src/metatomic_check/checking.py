@@ -106,7 +106,7 @@ def _structures(bench: Bench, given: "str | os.PathLike[str] | Sequence[ase.Atom
     """Give the structures to check on, by name, with the inputs that the model requests."""
     requested = bench.engine.model.requested_inputs()
     if given is None:
-        return with_inputs(default_structures(bench.species), requested)
+        return with_inputs(default_structures(bench.species, bench.engine), requested)
     if isinstance(given, (str, os.PathLike)):
         return read_structures(given, bench.species, requested)
     return checked_structures(given, bench.species, requested, "structures")

@@ -163,14 +163,20 @@ def _print_group(report: Report, group: str) -> None:
     ]
     heads = ("grade", "check", "about", "number", "limit")
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    out = console()
     _print_cells(GROUPS[group], "", "bold")
     _print_cells("", _cells(heads, widths), "bold")
     for row, (_, finding, _) in zip(rows, shown, strict=True):
         first, *others = _cells(row, widths)
         _print_cells(first, others, STYLES[finding.grade])
-        for line in textwrap.wrap(sentence(finding.text), max(out.width, _LEAST) - _INDENT - 1):
-            _print_cells("", [" " * _INDENT + line], "")
+        _print_wrapped(sentence(finding.text), _INDENT)
+
+
+def _print_wrapped(text: str, indent: int) -> None:
+    """Print a text in the width of the terminal, lines after the first further in."""
+    width = max(console().width, _LEAST) - 1
+    starts = {"initial_indent": " " * indent, "subsequent_indent": " " * (indent if indent == _INDENT else indent + 2)}
+    for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False, **starts):
+        click.echo(line)
 
 
 def _numbers(finding: Finding) -> tuple[float | None, float | None]:
@@ -251,9 +257,9 @@ def _print_bad(report: Report, saved: Path | None) -> None:
     for name, listed in groupby(sorted(bad, key=lambda one: one.grade is not Grade.FAIL), key=lambda one: one.check):
         found = list(listed)
         out.print(f"{name}: {found[0].grade.value}", style=STYLES[found[0].grade])
-        click.echo(f"  what it means: {meanings[name]}")
+        _print_wrapped(f"what it means: {meanings[name]}", 2)
         for finding in found:
-            click.echo(f"  {finding.part + ': ' if finding.part else ''}{sentence(finding.text)}")
+            _print_wrapped(f"{finding.part + ': ' if finding.part else ''}{sentence(finding.text)}", 2)
             file = files.get((finding.check, finding.part))
             if file is not None:
                 click.echo(f"    {_place(file, saved)}")
