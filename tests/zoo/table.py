@@ -1,0 +1,79 @@
+"""Which check catches which model of the zoo: asks all, keeps the answers, and writes the table of the documentation.
+
+python tests/zoo/table.py                      # writes docs/broken-models.txt from tests/zoo/caught.json
+python tests/zoo/table.py --measure            # asks all models all checks first: some minutes
+python tests/zoo/table.py --measure handed     # asks some of them again
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CAUGHT = HERE / "caught.json"
+TABLE = HERE.parents[1] / "docs" / "broken-models.txt"
+HEADER = """.. list-table::
+   :header-rows: 1
+
+   * - what is broken
+     - how a user meets it
+     - what catches it
+"""
+
+
+def recorded() -> dict[str, dict[str, str]]:
+    """Give what was caught: for each model the grades of checks that are no pass."""
+    return json.loads(CAUGHT.read_text("utf-8")) if CAUGHT.exists() else {}
+
+
+def rows(answers: dict[str, dict[str, str]]) -> str:
+    """Give the table: failures first, warnings in brackets."""
+    from zoo.models import BROKEN
+
+    lines = [HEADER]
+    for name, specimen in BROKEN.items():
+        grades = answers.get(name, {})
+        failed = [check for check, grade in grades.items() if grade == "fail"]
+        warned = [f"({check})" for check, grade in grades.items() if grade == "warn"]
+        cells = (specimen.broken, specimen.met, ", ".join(failed + warned))
+        lines.append("   * - " + "\n     - ".join(cells) + "\n")
+    return "".join(lines)
+
+
+def measure(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Ask models all checks; none stands for all models."""
+    from zoo.models import BROKEN, HEALTHY
+    from zoo.visit import caught, visit
+
+    everything = {**HEALTHY, **BROKEN}
+    answers = recorded() if names else {}
+    for name in names or everything:
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            report = visit(everything[name], Path(folder))
+        answers[name] = caught(report)
+        print(f"{name}: {answers[name]} ({time.perf_counter() - start:.1f} s)", flush=True)
+    return {name: answers[name] for name in everything if name in answers}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--measure", nargs="*", metavar="MODEL", help="ask these models again; none for all")
+    arguments = parser.parse_args()
+    sys.path.insert(0, str(HERE.parent))
+    os.environ["METATOMIC_EXPORTED"] = "0"
+    if arguments.measure is not None:
+        answers = measure(arguments.measure)
+        CAUGHT.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    TABLE.write_text(rows(recorded()), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Asks models of the zoo the checks of ``metatomic check``, and says which of them they fail."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from metatomic_check.checking import check_model
+from metatomic_check.finding import Grade
+from metatomic_check.report import Report
+from zoo.models import Specimen
+
+# simulation engines are asked elsewhere
+GROUPS = ("contract", "numerics", "physics")
+BAD = {Grade.FAIL: "fail", Grade.WARN: "warn"}
+
+
+def visit(specimen: Specimen, folder: Path, names: Sequence[str] = GROUPS) -> Report:
+    """Ask a model some checks, by their names or groups; by default all that need no simulation engine."""
+    with warnings.catch_warnings():
+        # the very defect may be one that the file warns about as it is written
+        warnings.filterwarnings("ignore", "expected a model that runs on all structures")
+        file = specimen.save(folder)
+    return check_model(file, engines=(), only=names, options=specimen.options)
+
+
+def caught(report: Report) -> dict[str, str]:
+    """Give the worst grade of each check that found something bad, by its name."""
+    grades: dict[str, str] = {}
+    for finding in report.findings:
+        if finding.grade in BAD and grades.get(finding.check) != "fail":
+            grades[finding.check] = BAD[finding.grade]
+    return grades
