@@ -28,6 +28,7 @@ WINGS = (
     "potentials",
     "foreign",
     "gromacs",
+    "diagnosis",
     "cli",
 )
 

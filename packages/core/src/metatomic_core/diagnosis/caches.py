@@ -49,7 +49,7 @@ def compiled_packages(_: Trial) -> Iterator[Finding]:
         yield Finding("compiled", f"{n} of {what}")
     for what, n in sorted(stale.items()):
         yield Finding("compiled, stale", f"{n} of {what}", WARNING, _CLEAR)
-    n_unreadable = sum(1 for _ in folder.glob("*/*/about.json")) - len(listed)
+    n_unreadable = len(list(folder.glob("*/*/about.json"))) - len(listed)
     if n_unreadable:
         yield Finding("compiled, unreadable", f"{n_unreadable} packages", WARNING, _CLEAR)
 

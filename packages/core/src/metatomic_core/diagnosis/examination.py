@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from metatomic_core.adapters.diagnoses import PROBLEM, STATUSES, Finding
+from metatomic_core.adapters.diagnoses import PROBLEM, STATUSES, WARNING, Finding
 
 from .own_run import MODEL
 from .parts import Part, parts
@@ -26,6 +26,8 @@ _MODULE = f"{__name__.rpartition('.')[0]}.patient"
 # two engines at a time: more would wait for cores and memory of small machines
 _AT_ONCE = 2
 _BUILDING = 900.0
+# name of findings about the process itself
+_PROCESS = "process"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,21 +117,23 @@ class _Examined:
     def sections(self, limit: float) -> list[Section]:
         """Run it; give what it found until its end, and how that came if it was not its own."""
         end = self._run(limit)
-        sections = [Section(title, self._part.package, tuple(rows)) for title, rows in self._written()]
+        written, done = self._written()
+        sections = [Section(title, self._part.package, tuple(rows)) for title, rows in written]
         missing = self._part.titles[len(sections) :]
-        if end is None:
+        if end is None and done:
             return sections
+        end = end or self._early_end("status 0")
         if not sections:
             sections, missing = [Section(missing[0], self._part.package, ())], missing[1:]
         last = sections[-1]
         sections[-1] = dataclasses.replace(last, findings=(*last.findings, end))
-        again = Finding("not tried", "the process of what is above ended early", PROBLEM, "mend that first")
+        again = Finding("not tried", "the process of what is above ended early", WARNING, "mend that first")
         return sections + [Section(title, self._part.package, (again,)) for title in missing]
 
     def _run(self, limit: float) -> Finding | None:
         """Run the process; None if it came to its end, and else what became of it."""
         start = time.monotonic()
-        name, posix = "process", os.name == "posix"
+        posix = os.name == "posix"
         with open(self._log, "wb") as log:
             process = subprocess.Popen(
                 self._command,
@@ -145,23 +149,26 @@ class _Examined:
             except subprocess.TimeoutExpired:
                 text = f"no end after {time.monotonic() - start:.0f} s, it was stopped"
                 advice = "look at the subject after the last line above, or give a longer --timeout to a slow machine"
-                return Finding(name, text, PROBLEM, advice)
+                return Finding(_PROCESS, text, PROBLEM, advice)
             finally:
                 _end(process, group=posix)
         if status == 0:
             return None
-        advice = "mend what the text says, or reinstall the package; the lines above are what was found until then"
-        return Finding(name, f"ended early by {_how(status)}{self._last_words()}", PROBLEM, advice)
+        return self._early_end(_how(status))
 
-    def _last_words(self) -> str:
+    def _early_end(self, how: str) -> Finding:
+        """Say how the process ended, with the last that it printed."""
         lines = [line for line in self._log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
-        return f": {lines[-1].strip()}" if lines else ""
+        words = f": {private(lines[-1])}" if lines else ""
+        advice = "mend what the text says, or reinstall the package; the lines above are what was found until then"
+        return Finding(_PROCESS, f"ended early by {how}{words}", PROBLEM, advice)
 
-    def _written(self) -> list[tuple[str, list[Finding]]]:
-        """Give titles and findings as far as they were written."""
+    def _written(self) -> tuple[list[tuple[str, list[Finding]]], bool]:
+        """Give titles and findings as far as they were written, and whether that was all."""
         found: list[tuple[str, list[Finding]]] = []
+        done = False
         if not self._findings.exists():
-            return found
+            return found, done
         for line in self._findings.read_text("utf-8").splitlines():
             with contextlib.suppress(ValueError):  # half of a line, from a process that died
                 row = json.loads(line)
@@ -170,7 +177,8 @@ class _Examined:
                 elif "finding" in row:
                     texts = {name: private(str(text)) for name, text in row["finding"].items()}
                     found[-1][1].append(Finding(**texts))
-        return found
+                done = "done" in row
+        return found, done
 
 
 def _end(process: "subprocess.Popen[bytes]", *, group: bool) -> None:

@@ -24,7 +24,7 @@ def save_and_run(trial: Trial) -> Iterator[Finding]:
     cell, pbc = np.array(trial.cell), np.ones(3, dtype=bool)
     structure = Structure(np.array(trial.types), np.array(trial.positions), cell, pbc)
     found = engine.evaluate([structure], ["energy", "forces"])
-    finding = trial.compared("saved model", float(found.energy[0]), found.forces)
+    finding = trial.compared("saved model", np.asarray(found.energy).item(), np.asarray(found.forces))
     if finding.status != OK:
         # what gives wrong numbers here would give them everywhere
         path.unlink()
@@ -44,5 +44,5 @@ def compile_and_run(trial: Trial) -> Iterator[Finding]:
     # the cache of the user is for models of the user; this process is about to end
     os.environ["METATOMIC_CACHE"] = str(trial.folder / "cache")
     (outcome, *_) = compile_model(str(path), flavors=["forces"], again=True)
-    worst = max(outcome.checked.values(), default=0.0)
+    worst = max(outcome.about.checked.values(), default=0.0)
     yield Finding("compiled model", f"compiled in {outcome.about.seconds:.0f} s, differs by {worst:.0e} at most")

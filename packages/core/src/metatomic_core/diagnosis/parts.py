@@ -34,7 +34,7 @@ OF_CORE: dict[str, tuple[Diagnosis, ...]] = {
     "machine": (
         Diagnosis("Machine", (machine.operating_system, machine.processor, machine.memory, machine.temporary_folder)),
         Diagnosis("Python", (machine.python, machine.environment_variables)),
-        Diagnosis("Packages", (packages.installed_packages,)),
+        Diagnosis("Packages", (packages.installed_packages, packages.unmet_requirements)),
         Diagnosis("Versions known not to work", (known_versions.known_versions,)),
     ),
     "torch": (

@@ -29,7 +29,7 @@ def torch_module() -> Any:
     try:
         import torch
     except Exception as error:
-        raise NotTriedError("PyTorch can not be imported") from error
+        raise NotTriedError("torch can not be imported") from error
     return torch
 
 
@@ -105,7 +105,7 @@ def compiler(_: Trial) -> Iterator[Finding]:
 
         found = str(shutil.which(get_cpp_compiler()))
     except RuntimeError as error:
-        text, _, advice = str(error).partition("; ")
+        text, _separator, advice = str(error).partition("; ")
         yield Finding("C++ compiler", text, WARNING, f"{advice}: without one, models run, but not compiled")
         return
     with tempfile.TemporaryDirectory(prefix="metatomic-") as folder:
