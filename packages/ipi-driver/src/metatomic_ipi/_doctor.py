@@ -59,10 +59,15 @@ def client(trial: Trial) -> Iterator[Finding]:
     server = _Server(Connection(far, message_limit=_SECONDS), trial)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    Client(Connection(near), evaluate, first_limit=_SECONDS, idle_limit=_SECONDS).run()
+    try:
+        Client(Connection(near), evaluate, first_limit=_SECONDS, idle_limit=_SECONDS).run()
+    except ConnectionError:
+        # the server has closed because of what the client sent: that says more
+        thread.join(_SECONDS)
+        if server.failure is not None:
+            raise server.failure from None
+        raise
     thread.join(_SECONDS)
-    if server.failure is not None:
-        raise server.failure
     yield trial.compared("client", server.energy, server.forces)
 
 
