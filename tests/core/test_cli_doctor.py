@@ -331,7 +331,7 @@ def test_compiler_that_fails_is_a_warning(monkeypatch, tmp_path):
     monkeypatch.setattr(cpp_builder, "get_cpp_compiler", lambda: str(script))
     (finding,) = pytorch.compiler(Trial(tmp_path))
     assert finding.status == "warning"
-    assert "fails: error: no OpenMP here" in finding.value
+    assert "ended with status 1: error: no OpenMP here" in finding.value
 
 
 def put_package(folder, **changes):

