@@ -26,6 +26,7 @@ _MODULE = f"{__name__.rpartition('.')[0]}.patient"
 # two engines at a time: more would wait for cores and memory of small machines
 _AT_ONCE = 2
 _BUILDING = 900.0
+_POSIX = os.name == "posix"
 # name of findings about the process itself
 _PROCESS = "process"
 
@@ -81,13 +82,16 @@ def examine(seconds: float, *, build: bool = False) -> Iterator[Section]:
         # sockets and what engines write: not in the folder where the command is run
         folder = Path(os.path.realpath(name))
         for step in parts():
-            waiting = [pool.submit(_Examined(part, folder, build).sections, limit) for part in step]
+            examined = [_Examined(part, folder, build) for part in step]
+            waiting = [pool.submit(one.sections, limit) for one in examined]
             try:
                 for future in waiting:
                     yield from future.result()
             finally:
-                for future in waiting:
+                # after an interrupt, those that still run
+                for one, future in zip(examined, waiting, strict=True):
                     future.cancel()
+                    one.stop()
 
 
 class _Examined:
@@ -113,6 +117,7 @@ class _Examined:
         given |= {"name": part.name, "package": part.package}
         self._command = [sys.executable, "-c", _CODE.format(module=_MODULE), json.dumps(given), json.dumps(sys.path)]
         self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
 
     def sections(self, limit: float) -> list[Section]:
         """Run it; give what it found until its end, and how that came if it was not its own."""
@@ -130,19 +135,23 @@ class _Examined:
         again = Finding("not tried", "the process of what is above ended early", WARNING, "mend that first")
         return sections + [Section(title, self._part.package, (again,)) for title in missing]
 
+    def stop(self) -> None:
+        """End the process, if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            _end(self._process)
+
     def _run(self, limit: float) -> Finding | None:
         """Run the process; None if it came to its end, and else what became of it."""
         start = time.monotonic()
-        posix = os.name == "posix"
         with open(self._log, "wb") as log:
-            process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 self._command,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # so that what it starts ends with it
-                start_new_session=posix,
+                start_new_session=_POSIX,
             )
             try:
                 status = process.wait(limit)
@@ -151,7 +160,7 @@ class _Examined:
                 advice = "look at the subject after the last line above, or give a longer --timeout to a slow machine"
                 return Finding(_PROCESS, text, PROBLEM, advice)
             finally:
-                _end(process, group=posix)
+                _end(process)
         if status == 0:
             return None
         return self._early_end(_how(status))
@@ -181,10 +190,10 @@ class _Examined:
         return found, done
 
 
-def _end(process: "subprocess.Popen[bytes]", *, group: bool) -> None:
+def _end(process: "subprocess.Popen[bytes]") -> None:
     """End a process with all that it started, as far as that is still there."""
     with contextlib.suppress(OSError):
-        if group:
+        if _POSIX:
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
