@@ -29,6 +29,7 @@ WINGS = (
     "foreign",
     "gromacs",
     "testing",
+    "diagnosis",
     "cli",
 )
 

@@ -18,6 +18,7 @@ ENTRY_POINT_GROUP = "metatomic.commands"
 _BUILT_IN = {
     "compile": ("metatomic_core.cli.compile", "compile_command", "Compile a model for this machine."),
     "convert": ("metatomic_core.cli.convert", "convert", "Write a model file for other engines, or from theirs."),
+    "doctor": ("metatomic_core.cli.doctor", "doctor", "Look at this installation: what works, and what to do."),
     "export": ("metatomic_core.cli.export", "export", "Write a reference potential to a model file."),
     "inspect": ("metatomic_core.cli.inspect", "inspect", "Show what a model file says about itself."),
     "upgrade": ("metatomic_core.cli.upgrade", "upgrade", "Write a model file again with today's pipeline."),

@@ -178,6 +178,16 @@ def unoptimized() -> Iterator[None]:
         torch._C._set_graph_executor_optimize(before)
 
 
+def executor() -> str:
+    """Say how compiled code is run by this process, where nobody has chosen otherwise."""
+    # there is no way to ask but to set it
+    profiling = torch._C._jit_set_profiling_executor(True)
+    torch._C._jit_set_profiling_executor(profiling)
+    optimizes = torch._C._get_graph_executor_optimize()
+    name = "profiling executor" if profiling else "simple executor"
+    return f"{name}, {'optimized' if optimizes else 'not optimized'} outside of our calls"
+
+
 def called_methods(module: torch.jit.ScriptModule) -> set[str]:
     """List the names of the methods that the code of a compiled module calls, of whatever, directly or in functions."""
     called: set[str] = set()
