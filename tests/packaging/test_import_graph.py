@@ -26,6 +26,7 @@ WINGS = (
     "engine",
     "adapters",
     "potentials",
+    "combining",
     "foreign",
     "gromacs",
     "testing",

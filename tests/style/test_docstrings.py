@@ -22,6 +22,7 @@ PACKAGES = (
     "metatomic_core",
     "metatomic_core.adapters",
     "metatomic_core.authors",
+    "metatomic_core.combining",
     "metatomic_core.engine",
     "metatomic_core.loading",
     "metatomic_core.potentials",

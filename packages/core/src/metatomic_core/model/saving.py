@@ -215,7 +215,7 @@ def _compiled(model: RunnableModel) -> torch.jit.ScriptModule:
     finally:
         model.core.module = module
         model.to(device)
-    scripted._differentiates = _differentiates(scripted.core.module)
+    scripted._differentiates = differentiates_itself(scripted.core.module)
     return scripted
 
 
@@ -235,8 +235,14 @@ def _first_reason(error: Exception) -> str:
     return reason if place is None or place in reason else f"{reason} ({place.rstrip(':')})"
 
 
-def _differentiates(module: torch.jit.ScriptModule) -> bool:
-    """Tell whether compiled code may differentiate by itself, and so needs a graph also for energies alone."""
+def differentiates_itself(module: torch.jit.ScriptModule) -> bool:
+    """Tell whether compiled code may differentiate by itself, and so needs a graph also for energies alone.
+
+    Parameters
+    ----------
+    module
+        What a model wraps, compiled.
+    """
     graph = module.forward.inlined_graph  # type: ignore[attr-defined]
     # what runs in Python or in a task of its own is not in the graph
     kinds = ("aten::grad", "aten::backward", "aten::requires_grad_", "prim::PythonOp", "prim::fork")
