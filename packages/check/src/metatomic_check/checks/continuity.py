@@ -176,7 +176,7 @@ def _with_cutoffs(bench: Bench, r: np.ndarray) -> np.ndarray:
     """Put narrow intervals around cutoffs besides those that are there: small steps hide in wide ones."""
     known = [*cutoffs(bench), interaction_range(bench)]
     around = [c + d for c in known if np.isfinite(c) and r[0] < c < r[-1] for d in (-4.1e-3, -1.3e-3, 1.7e-3, 4.3e-3)]
-    return np.sort(np.concatenate([r, around]))
+    return np.unique(np.concatenate([r, around]))
 
 
 def _changes(r: np.ndarray, rows: np.ndarray, kind: str) -> np.ndarray:
@@ -190,8 +190,9 @@ def _changes(r: np.ndarray, rows: np.ndarray, kind: str) -> np.ndarray:
         return rise
     width = np.diff(r)
     slope = np.pad(rise / width, 1, mode="edge")
-    change = rise - np.maximum(slope[:-2], slope[2:]) * width
-    return np.where(np.isfinite(change), np.maximum(change, 0.0), np.inf)
+    explained = np.maximum(slope[:-2], slope[2:]) * width
+    # beside what is no number, all is
+    return np.where(np.isfinite(rise + explained), np.maximum(rise - np.minimum(explained, rise), 0.0), np.inf)
 
 
 def _rise(intervals: np.ndarray, ends: np.ndarray, kind: str) -> np.ndarray:
