@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from physics_cases import CUTOFF, ask, bench_of, grades, twin
 
+from metatomic_check.checks import heating
 from metatomic_check.checks.continuity import Curve
 from metatomic_check.checks.dimers import shape_of
 from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_weber
@@ -116,7 +117,9 @@ def test_equation_of_state_chooses_the_lattice_of_argon():
     assert float(finding.text.split()[2]) == pytest.approx(volume, rel=3e-3)
 
 
-def test_heating_keeps_copper_together():
+def test_heating_keeps_copper_together(monkeypatch):
+    # on a busy machine, too
+    monkeypatch.setitem(heating._SECONDS, False, 600.0)
     finding = ask(bench_of(embedded_atom()), "heating")[""]
     assert finding.grade.value == "pass"
     assert finding.number > 1.9
