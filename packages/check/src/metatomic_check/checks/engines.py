@@ -193,7 +193,7 @@ def _compared(
     """Compare answers: a finding for each result, or one for all of them, of the steps of a `run`."""
     (name, subject), what = named_subject, "steps of a run" if run else "structures"
     found = {result: Differences(bench.rounding) for result in results}
-    hints: dict[str, set[str]] = {result: set() for result in results}
+    hints: dict[str, set[str]] = {}
     together = Differences(bench.rounding)
     for (label, structure, expected), answer in answered:
         for result in results:
@@ -205,15 +205,16 @@ def _compared(
             for differences in (together, found[result]):
                 differences.add_gap(result, label, structure, gap(given, right), limit)
             if not gap(given, right) <= limit:
-                hints[result].add(_hint(right, given, limit))
+                hint = _hints(right, given, limit)
+                # what is not so for all of them is not what is wrong
+                hints[result] = hints.get(result, hint) & hint
     if run:
         results, found, hints = ("all",), {"all": together}, {"all": set().union(*hints.values())}
     for result in results:
         if not found[result]:
             continue
-        # the same for all structures, or it is not what is wrong
-        [hint] = hints[result] if len(hints[result]) == 1 else [""]
-        wrong = f"in {name}, results are not those of the model{hint}: do not run it there"
+        how = f" ({', '.join(sorted(hints[result]))})" if hints.get(result) else ""
+        wrong = f"in {name}, results are not those of the model{how}: do not run it there"
         right_text = f"in {name}, results are those of the model for {len(answered)} {what}"
         yield found[result].finding(_NAME, right_text, wrong, run or f"{name}: {named(result)}")
 
@@ -227,17 +228,18 @@ def _limit(bench: Bench, subject: Subject, result: str, right: np.ndarray | floa
     return absolute.get(result, allowed.energy) + relative * largest
 
 
-def _hint(right: np.ndarray | float, given: np.ndarray | float | None, limit: float) -> str:
-    """Say how results are wrong, if in a way that is known."""
+def _hints(right: np.ndarray | float, given: np.ndarray | float | None, limit: float) -> set[str]:
+    """Say in which ways that are known results are wrong."""
     one, two = np.asarray(right, dtype=float), np.asarray(np.nan if given is None else given, dtype=float)
     if one.shape != two.shape or not np.isfinite(two).all() or np.abs(one).max(initial=0.0) <= limit:
-        return ""
-    if one.shape == (3, 3) and np.abs(one - two.T).max() <= limit:
-        return " (the virial is transposed)"
-    how = how_they_differ(one.ravel(), two.ravel(), limit)
-    if not how and one.ndim > 0 and one.shape != (3, 3) and _same_rows(one, two, limit):
-        how = "atoms are in another order"
-    return f" ({how})" if how else ""
+        return set()
+    is_virial = one.shape == (3, 3)
+    found = {
+        how_they_differ(one.ravel(), two.ravel(), limit): True,
+        "it is transposed": is_virial and np.abs(one - two.T).max() <= limit,
+        "atoms are in another order": not is_virial and one.ndim > 0 and _same_rows(one, two, limit),
+    }
+    return {how for how, is_so in found.items() if how and is_so}
 
 
 def _same_rows(one: np.ndarray, two: np.ndarray, limit: float) -> bool:
