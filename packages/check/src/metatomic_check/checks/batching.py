@@ -30,8 +30,8 @@ def check_batching(bench: Bench) -> Iterator[Finding]:
     a mean, reaches another one.
     """
     results = results_of(bench, per_atom=True)
-    alone = list(evaluated(bench, results))
-    if "energy" not in results or len(alone) < 2:
+    alone = list(evaluated(bench, results)) if "energy" in results else []
+    if len(alone) < 2:
         yield not_applicable("batching", NO_ENERGY if "energy" not in results else "there is one structure only")
         return
     found = Differences(bench.rounding)

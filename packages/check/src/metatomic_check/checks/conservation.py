@@ -125,14 +125,16 @@ def _stiffness(bench: Bench, start: Structure, mass: np.ndarray) -> float:
     direction = bench.random().normal(size=start.positions.shape)
     value = 0.0
     for _ in range(_N_POWER):
-        direction /= np.linalg.norm(direction)
+        norm = float(np.linalg.norm(direction))
+        if not norm > 0.0:
+            # forces that do not change as atoms move
+            break
+        direction /= norm
         kick = direction / root
         scale = _KICK[bench.dtype] / np.abs(kick).max()
         high, low = (_forces(bench, start, start.positions + sign * scale * kick)[1] for sign in (1, -1))
         direction = -(high - low) / (2.0 * scale) / root
         value = max(value, float(np.linalg.norm(direction)))
-        if not value > 0.0:
-            break
     # in a step, a free atom goes no farther than this either
     return max(value, (_ANGLE / _FAR) ** 2 * _KELVIN * _TEMPERATURE / float(mass.min()))
 

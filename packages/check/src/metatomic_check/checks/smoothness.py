@@ -161,7 +161,7 @@ def _passage(bench: Bench, name: str, structure: Structure, at: Callable[[float]
     except Exception:  # noqa: BLE001  (whether a model takes a structure is the question of another check)
         return None
     energies = np.array([float(each.energy[0]) for each in found])  # type: ignore[index]
-    forces = np.array([energies * 0.0 if each.forces is None else each.forces.ravel() for each in found])
+    forces = np.array([np.zeros(3) if each.forces is None else each.forces.ravel() for each in found])
     rounding = 10.0 * _NOISE[bench.dtype]
     scale = max(float(np.abs(forces).max(initial=0.0)), 1.0)
     energy_scale = max(float(np.abs(energies).max()), float(len(structure.types)))
@@ -170,8 +170,8 @@ def _passage(bench: Bench, name: str, structure: Structure, at: Callable[[float]
         name,
         structure,
         float(np.abs(_jump(energies[:, None])).max()),
-        float(np.abs(_jump(forces)).max()),
-        float(np.abs(_jump_of_slope(forces, step)).max()),
+        _longest(_jump(forces)),
+        _longest(_jump_of_slope(forces, step)),
         (
             rounding * energy_scale + _third(energies),
             rounding * scale + _third(forces),
@@ -191,6 +191,11 @@ def _jump(values: np.ndarray) -> np.ndarray:
 def _jump_of_slope(values: np.ndarray, step: float) -> np.ndarray:
     jump: np.ndarray = ((values[4] - values[3]) - (values[2] - values[1])) / (2.0 * step)
     return jump
+
+
+def _longest(vectors: np.ndarray) -> float:
+    """Give the largest length of vectors of atoms that stand one after the other."""
+    return float(np.linalg.norm(vectors.reshape(-1, 3), axis=1).max())
 
 
 def _second(values: np.ndarray) -> np.ndarray:
