@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from metatomic_core.engine import Engine, Structure
-
-from metatomic_check.bench import Bench
 from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, results_of
+from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding, Grade, Line, Plot, graded
 from metatomic_check.table import check
+from metatomic_core.engine import Engine, Structure
 
 _STATM = Path("/proc/self/statm")
 # Calls before memory is looked at, and windows of calls in each of which it must have grown to be a leak.
@@ -56,12 +55,12 @@ def check_memory(bench: Bench) -> Iterator[Finding]:
     calls = np.arange(_N_WINDOWS + 1) * n_calls
     lines = (Line("in use", calls, (np.array(used) - used[0]) / 1024.0),)
     plot = Plot("Memory", "calls", "memory since the first one in MB", lines)
-    right = f"memory does not grow over {_N_WINDOWS * n_calls} calls with changing structures"
+    right = f"Memory does not grow over {_N_WINDOWS * n_calls} calls with changing structures."
     found = graded(name, grown, _KEPT, right, unit="kB per call", plots=(plot,))
     if found.grade is Grade.PASS:
         yield found
         return
-    text = "memory grows with each call: something of each one is kept; long runs will end without memory"
+    text = "Memory grows with each call: something of each one is kept; long runs will end without memory."
     yield Finding(name, Grade.FAIL, text, number=grown, limit=_KEPT, unit="kB per call", plots=(plot,))
 
 
@@ -95,7 +94,7 @@ def check_first_calls(bench: Bench) -> Iterator[Finding]:
         "the tenth call has other results than the first; run it with TorchScript's optimizations off",
     )
     first, last = 1000.0 * seconds[0], 1000.0 * min(seconds[1:])
-    text = f"the first call takes {first:.3g} ms, later ones {last:.3g} ms, for {len(structure.types)} atoms"
+    text = f"The first call takes {first:.3g} ms, later ones {last:.3g} ms, for {len(structure.types)} atoms."
     line = Line("calls", np.arange(1, _N_TIMED + 1), 1000.0 * np.array(seconds))
     plot = Plot("Time of the first calls", "call", "time in ms", (line,), points=True)
     yield Finding(name, Grade.INFORMATION, text, "time", first / last, unit="times", plots=(plot,))

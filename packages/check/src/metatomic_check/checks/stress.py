@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from metatomic_core.engine import Structure
-
-from metatomic_check.bench import Bench
 from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of, size
+from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding
 from metatomic_check.table import check
+from metatomic_core.engine import Structure
 
 # Relative changes of the volume, and of the step that is compared with it: the derivative must not depend on it.
 _STEPS = {"float64": 1e-4, "float32": 4e-3}
@@ -26,7 +25,7 @@ def check_stress(bench: Bench) -> Iterator[Finding]:
     """The virial is not symmetric, or does not fit to the stress or the pressure.
 
     Cells then relax to wrong volumes and barostats drive to a wrong pressure.  A virial that is not symmetric belongs
-    to an energy that changes as a structure turns, or to one of cell vectors that are rows where they should be columns.
+    to an energy that changes as a structure turns, or to cell vectors that are rows where they should be columns.
     """
     if not bench.engine.can_give("virial"):
         yield not_applicable("stress", NO_ENERGY)
