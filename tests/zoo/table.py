@@ -3,6 +3,7 @@
 python tests/zoo/table.py                      # writes docs/broken-models.txt from tests/zoo/caught.json
 python tests/zoo/table.py --measure            # asks all models all checks first: some minutes
 python tests/zoo/table.py --measure handed     # asks some of them again
+python tests/zoo/table.py --measure --checks saving "free boundaries"     # asks all of them some checks again
 """
 
 import argparse
@@ -46,19 +47,23 @@ def rows(answers: dict[str, dict[str, str]]) -> str:
     return "".join(lines)
 
 
-def measure(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Ask models all checks; none stands for all models."""
+def measure(names: Sequence[str], checks: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Ask models some checks, and give all that is known; none stands for all, of models and of checks."""
+    from metatomic_check.table import all_checks
     from zoo.models import BROKEN, HEALTHY
-    from zoo.visit import caught, visit
+    from zoo.visit import GROUPS, caught, visit
 
     everything = {**HEALTHY, **BROKEN}
-    answers = recorded() if names else {}
+    answers = recorded()
     for name in names or everything:
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            report = visit(everything[name], Path(folder))
-        answers[name] = caught(report)
+            report = visit(everything[name], Path(folder), checks or GROUPS)
+        asked = {check.name for check in report.checks}
+        kept = {check: grade for check, grade in answers.get(name, {}).items() if check not in asked}
+        found = {**kept, **caught(report)}
+        answers[name] = {check: found[check] for check in all_checks() if check in found}
         print(f"{name}: {answers[name]} ({time.perf_counter() - start:.1f} s)", flush=True)
     return {name: answers[name] for name in everything if name in answers}
 
@@ -66,11 +71,12 @@ def measure(names: Sequence[str]) -> dict[str, dict[str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measure", nargs="*", metavar="MODEL", help="ask these models again; none for all")
+    parser.add_argument("--checks", nargs="+", default=(), metavar="CHECK", help="ask these checks only")
     arguments = parser.parse_args()
     sys.path.insert(0, str(HERE.parent))
     os.environ["METATOMIC_EXPORTED"] = "0"
     if arguments.measure is not None:
-        answers = measure(arguments.measure)
+        answers = measure(arguments.measure, arguments.checks)
         CAUGHT.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", "utf-8")
     TABLE.write_text(rows(recorded()), "utf-8")
 

@@ -4,10 +4,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo.models import Specimen
+
 from metatomic_check.checking import check_model
 from metatomic_check.finding import Grade
 from metatomic_check.report import Report
-from zoo.models import Specimen
 
 # simulation engines are asked elsewhere
 GROUPS = ("contract", "numerics", "physics")

@@ -8,15 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of, size
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade, graded
+from metatomic_check.table import check
 from metatomic_core.data.capabilities import ModelCapabilities
 from metatomic_core.data.checks import DTYPES
 from metatomic_core.engine import Engine, Structure
 from metatomic_core.model.loaded import LoadedModel, installed
-
-from metatomic_check.bench import Bench
-from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of, size
-from metatomic_check.finding import Finding, Grade, graded
-from metatomic_check.table import check
 
 # Displacements in angstrom whose effect is smooth, but larger than that of rounding.
 _STEP = {"float64": 1e-7, "float32": 1e-4}

@@ -6,15 +6,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade
+from metatomic_check.table import check
 from metatomic_core.cli.upgrade import upgrade_file
 from metatomic_core.engine import Engine
 from metatomic_core.kernels.building import check_compiler
 from metatomic_core.kernels.compiling import compile_model
-
-from metatomic_check.bench import Bench
-from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of
-from metatomic_check.finding import Finding, Grade
-from metatomic_check.table import check
 
 
 def compared_engines(bench: Bench, other: Engine, results: Sequence[str]) -> Differences:
@@ -78,7 +77,7 @@ def check_kernels(bench: Bench) -> Iterator[Finding]:
         yield not_applicable("kernels", NO_ENERGY)
         return
     yield _of_kernel(bench, "eager", results)
-    if not bench.full or "eager" == bench.engine.kernel:
+    if not bench.full or bench.engine.kernel == "eager":
         yield _of_kernel(bench, "compiled", results)
         return
     with _own_cache(bench.folder / "compiled"):

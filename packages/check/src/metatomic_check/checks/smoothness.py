@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from metatomic_check.agreement import NO_ENERGY, not_applicable
+from metatomic_check.bench import Bench
+from metatomic_check.finding import Finding, Grade, Line, Plot
+from metatomic_check.table import check
 from metatomic_core.engine import Structure
 from metatomic_core.engine.structures import structure_tensors
 from metatomic_core.neighbor_lists import NeighborLists
-
-from metatomic_check.bench import Bench
-from metatomic_check.agreement import NO_ENERGY, not_applicable
-from metatomic_check.finding import Finding, Grade, Line, Plot
-from metatomic_check.table import check
 
 # how far from the cutoff on both sides, in angstrom
 _STEP = {"float64": 1e-5, "float32": 4e-3}

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from metatomic_core.engine import Structure
-
-from metatomic_check.bench import Bench
 from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of, size
+from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding
 from metatomic_check.table import check
+from metatomic_core.engine import Structure
 
 # Relative changes of the volume, and of the step that is compared with it: the derivative must not depend on it.
 _STEPS = {"float64": 1e-4, "float32": 4e-3}
