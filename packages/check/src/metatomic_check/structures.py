@@ -94,7 +94,9 @@ def minimum_of(x: np.ndarray, y: np.ndarray) -> float | None:
     y = np.where(np.isfinite(y), y, np.inf)
     noise = 1e-6 * np.abs(y[np.isfinite(y)]).min(initial=np.inf)
     barriers = {
-        i: min(y[:i].max(), y[i + 1 :].max()) - y[i] for i in range(1, len(y) - 1) if y[i] <= min(y[i - 1], y[i + 1])
+        i: min(y[:i].max(), y[i + 1 :].max()) - y[i]
+        for i in range(1, len(y) - 1)
+        if np.isfinite(y[i]) and y[i] <= min(y[i - 1], y[i + 1])
     }
     inner = [i for i, barrier in barriers.items() if barrier > noise]
     if not inner:
@@ -152,10 +154,14 @@ def pair_distance(bench: "Bench", one: int, two: int) -> float:
     key = ("pair", one, two)
     if key not in bench.memory:
         trial = trial_distance(one, two)
-        grid = trial * 0.7 * 1.04 ** np.arange(32)
-        curve = energies(bench.engine, [molecule(bench, dimer(one, two, r)) for r in grid])
-        bench.memory[key] = minimum_of(grid, curve) or trial
+        coarse = _distance_of_least_energy(bench, (one, two), trial * 0.7 * 1.04 ** np.arange(32))
+        fine = coarse and _distance_of_least_energy(bench, (one, two), coarse * 1.04 ** np.linspace(-1.2, 1.2, 13))
+        bench.memory[key] = fine or coarse or trial
     return float(bench.memory[key])
+
+
+def _distance_of_least_energy(bench: "Bench", pair: tuple[int, int], grid: np.ndarray) -> float | None:
+    return minimum_of(grid, energies(bench.engine, [molecule(bench, dimer(*pair, r)) for r in grid]))
 
 
 def best_crystal(bench: "Bench", number: int) -> Crystal:

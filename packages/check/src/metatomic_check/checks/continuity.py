@@ -131,6 +131,7 @@ def _steps(bench: Bench, one: int, two: int) -> dict[str, _Step]:
     distance = pair_distance(bench, one, two)
     # no round numbers: a point at a cutoff would be on one side of it for all that is known
     r = np.linspace(_INNER * distance, outer_distance(bench, distance) + 0.0137, _N_COARSE[bench.full])
+    r = _with_cutoffs(bench, r)
     coarse = curve_of(bench, one, two, r)
     ok = np.isfinite(coarse.energy) & np.isfinite(coarse.force)
     depth = np.ptp(coarse.energy[ok & (r >= 0.9 * distance)]) if ok.any() else 0.0
@@ -139,14 +140,14 @@ def _steps(bench: Bench, one: int, two: int) -> dict[str, _Step]:
     scales = {"energy": max(float(depth), floor), "force": max(float(pull), floor)}
     found = {}
     for kind, scale in scales.items():
-        at, height = _largest(bench, (one, two), _with_cutoffs(bench, r), kind)
+        at, height = _largest(bench, (one, two), coarse, kind)
         found[kind] = _Step((one, two), at, height, scale, coarse)
     return found
 
 
-def _largest(bench: Bench, pair: tuple[int, int], r: np.ndarray, kind: str) -> tuple[float, float]:
+def _largest(bench: Bench, pair: tuple[int, int], coarse: Curve, kind: str) -> tuple[float, float]:
     """Follow the intervals with the largest changes that are no slope, halving them, and give the highest step."""
-    values = _rows(curve_of(bench, *pair, r))
+    r, values = coarse.r, _rows(coarse)
     heights = _changes(r, values, kind)
     keep = 1 + np.argsort(heights[1:-1])[::-1][:_N_FOLLOWED]
     intervals = np.stack([r[keep], r[keep + 1]], axis=1)
@@ -176,7 +177,7 @@ def _with_cutoffs(bench: Bench, r: np.ndarray) -> np.ndarray:
     """Put narrow intervals around cutoffs besides those that are there: small steps hide in wide ones."""
     known = [*cutoffs(bench), interaction_range(bench)]
     around = [c + d for c in known if np.isfinite(c) and r[0] < c < r[-1] for d in (-4.1e-3, -1.3e-3, 1.7e-3, 4.3e-3)]
-    return np.sort(np.concatenate([r, around]))
+    return np.unique(np.concatenate([r, around]))
 
 
 def _changes(r: np.ndarray, rows: np.ndarray, kind: str) -> np.ndarray:
@@ -190,8 +191,9 @@ def _changes(r: np.ndarray, rows: np.ndarray, kind: str) -> np.ndarray:
         return rise
     width = np.diff(r)
     slope = np.pad(rise / width, 1, mode="edge")
-    change = rise - np.maximum(slope[:-2], slope[2:]) * width
-    return np.where(np.isfinite(change), np.maximum(change, 0.0), np.inf)
+    explained = np.maximum(slope[:-2], slope[2:]) * width
+    # beside what is no number, all is
+    return np.where(np.isfinite(rise + explained), np.maximum(rise - np.minimum(explained, rise), 0.0), np.inf)
 
 
 def _rise(intervals: np.ndarray, ends: np.ndarray, kind: str) -> np.ndarray:

@@ -7,7 +7,6 @@ import numpy as np
 from ase import Atoms, units
 from ase.geometry import get_distances
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from metatomic_check.asking import lacking
 from metatomic_check.bench import Bench
@@ -23,6 +22,8 @@ from .dimers import alone
 # Hot for what is weakly bound, in parts of the energy that binds an atom; at most that of a melt of most metals.
 _HOT, _BOUND_PART = 1500.0, 0.04
 _N_STEPS = 200
+# of which the first one that has a bound crystal is heated
+_N_SPECIES = 3
 _SECONDS = {False: 5.0, True: 25.0}
 _FEWEST_STEPS = 20
 _MAX_ATOMS = 32
@@ -40,9 +41,9 @@ def heating(bench: Bench) -> Iterator[Finding]:
     if lack := lacking(bench, "heating", "energy", "forces", own_structures=True):
         yield from lack
         return
-    number = chosen_species(bench, 1)[0]
-    found = best_crystal(bench, number)
-    if not found.bound:
+    crystals = (best_crystal(bench, number) for number in chosen_species(bench, _N_SPECIES))
+    found = next((each for each in crystals if each.bound), None)
+    if found is None:
         text = "No simple crystal of the model is bound: there is nothing to heat."
         yield Finding("heating", Grade.NOT_APPLICABLE, text)
         return
@@ -62,9 +63,11 @@ def _run(bench: Bench, crystal: Structure, spacing: float) -> Finding:
     temperature = _temperature(bench, crystal)
     atoms = as_atoms(crystal, bench.engine)
     rng = np.random.RandomState(bench.seed)  # what ASE takes
-    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * temperature, rng=rng)
+    # half of it goes into displacements
+    widths = np.sqrt(2 * temperature * units.kB * atoms.get_masses())
+    atoms.set_momenta(widths[:, None] * rng.normal(size=atoms.positions.shape))
     step = float(np.clip(0.2 * np.sqrt(atoms.get_masses().min()), 0.2, 2.0)) * units.fs
-    dynamics = Langevin(atoms, step, temperature_K=temperature, friction=0.02 / units.fs, rng=rng)
+    dynamics = Langevin(atoms, step, temperature_K=temperature, friction=0.02 / units.fs, fixcm=False, rng=rng)
     history: list[tuple[float, float, float]] = []
     start = time.perf_counter()
     trouble = ""

@@ -67,10 +67,12 @@ def _of(bench: Bench, number: int) -> dict[str, Structure]:
     }
 
 
+def _first_unknown(known: list[int]) -> int:
+    return next(number for number in range(1, len(known) + 2) if number not in known)
+
+
 def _unknown(bench: Bench) -> Finding:
-    # by preference an element, as somebody may try
-    candidates = [number for number in (*range(1, 119), *range(119, 1000)) if number not in bench.species]
-    number = candidates[0]
+    number = _first_unknown(bench.species)
     known = bench.species[0]
     try:
         ask(bench.engine, [molecule(bench, dimer(known, number, 3.0))], "energy")
