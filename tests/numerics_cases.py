@@ -58,7 +58,7 @@ class Flawed(torch.nn.Module):
         elif self.flaw == "offset":
             energies = energies + 1.0e6
         elif self.flaw == "memory":
-            self.kept.append(torch.ones(50000))
+            self.kept.append(torch.ones(500000))
         if self.flaw == "selected" and selected_atoms is not None:
             energies = 1.1 * energies
         return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}

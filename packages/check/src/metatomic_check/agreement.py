@@ -132,8 +132,8 @@ class Differences:
         found = graded(check, worst.number, worst.limit, "", unit=UNITS[worst.quantity], part=part)
         where = f"{named(worst.quantity)} of '{worst.name}'"
         if found.grade is Grade.PASS:
-            return dataclasses.replace(found, text=f"{right}; the largest difference is in {where}")
-        text = f"{wrong}; the worst is the {where}"
+            return dataclasses.replace(found, text=sentence(f"{right}; the largest difference is in the {where}"))
+        text = sentence(f"{wrong}; the worst is the {where}")
         return dataclasses.replace(found, grade=wrong_is, text=text, structures=worst.structures)
 
 
@@ -144,7 +144,7 @@ def results_of(bench: Bench, *, per_atom: bool = False) -> tuple[str, ...]:
 
 
 def evaluated(bench: Bench, results: Sequence[str]) -> Iterator[tuple[str, Structure, Evaluation]]:
-    """Evaluate the structures of a bench one by one, but for those that the model refuses.
+    """Evaluate the structures of a bench one by one, but for those that the model refuses or has no numbers for.
 
     Whether it should refuse them is the question of another check; all of them is an error.
 
@@ -168,6 +168,9 @@ def evaluated(bench: Bench, results: Sequence[str]) -> Iterator[tuple[str, Struc
         except Exception as error:  # noqa: BLE001  (whatever a model raises)
             refused = error
             continue
+        if not all(np.isfinite(getattr(evaluation, result)).all() for result in results):
+            refused = ValueError(f"expected finite results of '{name}' from the model, got nan or infinity")
+            continue
         n_evaluated += 1
         yield name, structure, evaluation
     if n_evaluated == 0 and refused is not None:
@@ -179,9 +182,16 @@ def reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def sentence(text: str) -> str:
+    """Give words as a sentence: with a capital, unless a name stands first, and a full stop."""
+    first = text.split(maxsplit=1)[0]
+    start = text[:1].upper() if first.isalpha() else text[:1]
+    return f"{start}{text[1:].rstrip('.')}."
+
+
 def not_applicable(check: str, why: str, part: str = "") -> Finding:
     """Say that a check does not apply, and why."""
-    return Finding(check, Grade.NOT_APPLICABLE, why, part=part)
+    return Finding(check, Grade.NOT_APPLICABLE, sentence(why), part=part)
 
 
 NO_ENERGY = "the model gives no energy"

@@ -33,8 +33,8 @@ def check_batching(bench: Bench) -> Iterator[Finding]:
     a mean, reaches another one.
     """
     results = results_of(bench, per_atom=True)
-    alone = list(evaluated(bench, results))
-    if "energy" not in results or len(alone) < 2:
+    alone = list(evaluated(bench, results)) if "energy" in results else []
+    if len(alone) < 2:
         yield not_applicable("batching", NO_ENERGY if "energy" not in results else "there is one structure only")
         return
     found = Differences(bench.rounding)
@@ -47,7 +47,7 @@ def check_batching(bench: Bench) -> Iterator[Finding]:
     yield found.finding(
         "batching",
         f"{len(alone)} structures in one call, in two orders, have the results that they have alone",
-        "structures in one call have other results than alone; do not evaluate several at once, as i-PI and training do",
+        "structures in one call have other results than alone; do not evaluate several at once, as beads of i-PI are",
     )
 
 
@@ -68,7 +68,7 @@ def check_selected_atoms(bench: Bench) -> Iterator[Finding]:
         try:
             halves = _halves(bench, structure, results)
         except Exception as error:  # noqa: BLE001  (whatever a model raises)
-            text = f"the model refuses to be asked for some atoms, as LAMMPS does on several ranks: {reason(error)}"
+            text = f"The model refuses to be asked for some atoms, as LAMMPS does on several ranks: {reason(error)}."
             yield Finding(name, Grade.WARN, text, structures={each: structure})
             return
         for result in results:
@@ -81,8 +81,8 @@ def check_selected_atoms(bench: Bench) -> Iterator[Finding]:
     yield found.finding(
         name,
         "two halves of the atoms add up to all of them",
-        "the energies, forces or virials of two halves of the atoms are not those of all atoms; do not run it in LAMMPS "
-        "on several ranks",
+        "the energies, forces or virials of two halves of the atoms are not those of all atoms; do not run it in "
+        "LAMMPS on several ranks",
     )
 
 
@@ -182,7 +182,7 @@ def check_order_of_pairs(bench: Bench) -> Iterator[Finding]:
         return
     rng, found = bench.random(), Differences(bench.rounding)
     for each, structure, expected in evaluated(bench, results):
-        for other in (_reordered(bench, structure, results, rng), _reordered(bench, structure, results, rng, False)):
+        for other in (_reordered(bench, structure, rng, vectors) for vectors in (True, False)):
             for result in results:
                 found.add(result, each, structure, other[result], getattr(expected, result))
     yield found.finding(
@@ -193,7 +193,7 @@ def check_order_of_pairs(bench: Bench) -> Iterator[Finding]:
 
 
 def _reordered(
-    bench: Bench, structure: Structure, results: Sequence[str], rng: np.random.Generator, with_vectors: bool = True
+    bench: Bench, structure: Structure, rng: np.random.Generator, with_vectors: bool
 ) -> dict[str, np.ndarray]:
     """Evaluate a structure with shuffled lists, in half lists each pair with its atoms exchanged or not."""
     engine = bench.engine
@@ -215,10 +215,10 @@ def _reordered(
         vectors.append(along.to(engine.device))
     given = {key: value.to(engine.device) for key, value in tensors.items()}
     inputs = input_tensors(structure, engine.model.requested_inputs(), engine.device)
-    request = {result: engine.source(result) for result in results}
+    request = {result: engine.source(result) for result in results_of(bench)}
     units = {"engine": {"length": "angstrom", "energy": "eV"}, "inputs": {}, "outputs": {}}
     found, _, _ = engine.model.evaluate(
-        [given], [pairs], None, request, {}, units, False, [vectors] if with_vectors else None, [inputs]
+        [given], [pairs], None, request, {}, units, vectors=[vectors] if with_vectors else None, inputs=[inputs]
     )
     return {result: _finished(engine.is_direct(result), result, values) for result, values in found.items()}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from metatomic_check.agreement import NO_ENERGY, not_applicable
+from metatomic_check.asking import usable
 from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding, Line, Plot, graded
 from metatomic_check.table import check
@@ -51,7 +52,7 @@ def check_conservation(bench: Bench) -> Iterator[Finding]:
     if not bench.engine.can_give("forces") or not bench.engine.can_give("energy"):
         yield not_applicable(name, NO_ENERGY)
         return
-    candidates = [(key, each) for key, each in bench.structures.items() if len(each.types) > 1]
+    candidates = [(key, each) for key, each in usable(bench).items() if len(each.types) > 1]
     if not candidates:
         yield not_applicable(name, "there is no structure of two atoms or more")
         return
@@ -62,7 +63,7 @@ def check_conservation(bench: Bench) -> Iterator[Finding]:
     step = _ANGLE * float(np.sqrt(_MASS / _stiffness(bench, start, mass)))
     velocities = _thermal(bench, mass)
     n_steps = _N_FULL_STEPS if bench.full else _N_STEPS
-    runs = [_run(bench, start, mass, velocities, step / k, k * n_steps) for k in (1, 2)]
+    runs = [_run(bench, start, (mass, velocities), step / k, k * n_steps) for k in (1, 2)]
     yield _judged(bench, label, start, runs, step)
 
 
@@ -84,10 +85,10 @@ def _judged(bench: Bench, label: str, start: Structure, runs: list[_Run], step: 
     )
     plot = Plot("Total energy at constant volume", "time in fs", "change of the total energy in meV", lines)
     number = float(np.abs(left).max())
-    right = f"the change of the energy of '{label}' falls by {smaller:.2f} with half the time step of {step:.3g} fs"
+    right = f"The change of the energy of '{label}' falls by {smaller:.2f} with half the time step of {step:.3g} fs."
     wrong = (
-        f"forces do work of {1000 * number:.3g} meV in {runs[0].times[-1]:.3g} fs that is not in the energy of '{label}', "
-        "whatever the time step: they are not its derivative, or it jumps; do not run without a thermostat"
+        f"Forces do work of {1000 * number:.3g} meV in {runs[0].times[-1]:.3g} fs that is not in the energy of "
+        f"'{label}', whatever the time step: they are not its derivative, or it jumps; do not run without a thermostat."
     )
     found = graded("conservation", number, limit, right, unit="eV", plots=(plot,))
     if not number <= limit:
@@ -124,14 +125,16 @@ def _stiffness(bench: Bench, start: Structure, mass: np.ndarray) -> float:
     direction = bench.random().normal(size=start.positions.shape)
     value = 0.0
     for _ in range(_N_POWER):
-        direction /= np.linalg.norm(direction)
+        norm = float(np.linalg.norm(direction))
+        if not norm > 0.0:
+            # forces that do not change as atoms move
+            break
+        direction /= norm
         kick = direction / root
         scale = _KICK[bench.dtype] / np.abs(kick).max()
         high, low = (_forces(bench, start, start.positions + sign * scale * kick)[1] for sign in (1, -1))
         direction = -(high - low) / (2.0 * scale) / root
         value = max(value, float(np.linalg.norm(direction)))
-        if not value > 0.0:
-            break
     # in a step, a free atom goes no farther than this either
     return max(value, (_ANGLE / _FAR) ** 2 * _KELVIN * _TEMPERATURE / float(mass.min()))
 
@@ -144,9 +147,10 @@ def _thermal(bench: Bench, mass: np.ndarray) -> np.ndarray:
     return velocities
 
 
-def _run(bench: Bench, start: Structure, mass: np.ndarray, velocities: np.ndarray, step: float, n_steps: int) -> _Run:
-    """Run velocity Verlet."""
-    positions, velocities = start.positions.copy(), velocities.copy()
+def _run(bench: Bench, start: Structure, moving: tuple[np.ndarray, np.ndarray], step: float, n_steps: int) -> _Run:
+    """Run velocity Verlet with masses and velocities."""
+    mass, velocities = moving
+    positions = start.positions
     inverse = 1.0 / (_MASS * mass)[:, None]
     energies = []
     energy, forces = _forces(bench, start, positions)

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_applicable, reason, results_of, size
+from metatomic_check.agreement import (
+    NO_ENERGY,
+    Differences,
+    evaluated,
+    not_applicable,
+    reason,
+    results_of,
+    sentence,
+    size,
+)
 from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding, Grade, graded
 from metatomic_check.table import check
@@ -56,7 +65,7 @@ def check_noise(bench: Bench) -> Iterator[Finding]:
     yield found.finding(
         "noise",
         f"forces are as smooth as numbers of {bench.dtype}",
-        f"forces have more noise than numbers of {bench.dtype}: something goes through a lower precision, or is random; "
+        f"forces have more noise than numbers of {bench.dtype}: something has a lower precision, or is random; "
         "compute no phonons or finite differences with it",
         wrong_is=Grade.FAIL if bench.dtype == "float64" else Grade.WARN,
     )
@@ -107,21 +116,20 @@ def check_precision(bench: Bench) -> Iterator[Finding]:
                 largest[quantity], worst[quantity] = number, (each, structure)  # type: ignore[assignment]
     for quantity, unit in (("energy", "eV per atom"), ("forces", "of the largest")):
         if quantity in results:
-            yield _of_precision(name, quantity, unit, largest[quantity], worst[quantity], bench.dtype)
+            yield _of_precision(quantity, unit, largest[quantity], worst[quantity], bench.dtype)
 
 
-def _of_precision(
-    name: str, quantity: str, unit: str, number: float, worst: tuple[str, Structure | None], dtype: str
-) -> Finding:
-    right = f"{quantity} in single and in double precision agree"
-    found = graded(name, number, _NOTICED, right, unit=unit, part=quantity)
+def _of_precision(quantity: str, unit: str, number: float, worst: tuple[str, Structure | None], dtype: str) -> Finding:
+    right = sentence(f"{quantity} in single and in double precision agree")
+    found = graded("precision", number, _NOTICED, right, unit=unit, part=quantity)
     if found.grade is Grade.PASS:
         return found
     label, structure = worst
     advice = "export it in float64 where that matters" if dtype == "float32" else "do not export it in float32"
-    text = f"{quantity} of '{label}' in single and in double precision differ by more than most people ignore; {advice}"
+    text = sentence(
+        f"{quantity} of '{label}' in single and in double precision differ by more than most people ignore; {advice}"
+    )
     shown = {} if structure is None else {label: structure}
-    # of the precision that the user does not run, and of that which was chosen
     return dataclasses.replace(found, grade=Grade.WARN, text=text, structures=shown)
 
 

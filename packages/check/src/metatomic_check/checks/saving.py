@@ -99,7 +99,7 @@ def _of_kernel(
     try:
         found = compared_engines(bench, other, asked)
     except Exception as error:  # noqa: BLE001  (whatever compiled code raises)
-        text = f"the kernel '{kernel}' refuses what the model itself takes: {reason(error)}; use the kernel 'script'"
+        text = f"The kernel '{kernel}' refuses what the model itself takes, use the kernel 'script': {reason(error)}."
         return Finding("kernels", Grade.FAIL, text, part=kernel)
     if other.fallback:
         return not_applicable("kernels", f"the exported program lacks {other.fallback}", kernel)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from metatomic_check.agreement import NO_ENERGY, not_applicable
+from metatomic_check.agreement import NO_ENERGY, not_applicable, sentence
+from metatomic_check.asking import cutoffs, pair_name, usable
 from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding, Grade, Line, Plot
+from metatomic_check.geometry import dimer
 from metatomic_check.table import check
 from metatomic_core.engine import Structure
 from metatomic_core.engine.structures import structure_tensors
@@ -30,7 +32,7 @@ _FAR = 0.4
 
 @dataclasses.dataclass(frozen=True)
 class _Passage:
-    """Jumps of the energy, the forces and their slopes where a distance passes through a cutoff, and what noise makes."""
+    """Jumps of energy, forces and their slopes where a distance passes through a cutoff, and what noise is."""
 
     name: str
     structure: Structure
@@ -65,12 +67,11 @@ def check_smoothness(bench: Bench) -> Iterator[Finding]:
     if not engine.can_give("energy"):
         yield not_applicable(name, NO_ENERGY)
         return
-    cutoffs = sorted({options.engine_cutoff("angstrom") for options in engine.model.requested_neighbor_lists()})
-    cutoffs = [cutoff for cutoff in cutoffs if np.isfinite(cutoff) and cutoff > 0]
-    if not cutoffs:
+    radii = [cutoff for cutoff in cutoffs(bench) if np.isfinite(cutoff) and cutoff > 0]
+    if not radii:
         yield not_applicable(name, "the model has no neighbor list with a cutoff")
         return
-    for cutoff in cutoffs:
+    for cutoff in radii:
         passages = [*_of_dimers(bench, cutoff), *_in_crystals(bench, cutoff)]
         part = f"{cutoff:.6g} angstrom"
         if not passages:
@@ -93,15 +94,15 @@ def _finding(bench: Bench, name: str, part: str, cutoff: float, worst: _Passage)
     )
     said = {
         Grade.PASS: f"energy and forces are smooth where atoms pass through the cutoff, of {worst.name}",
-        Grade.WARN: f"{row[4]} jumps where a distance passes through the cutoff, of {worst.name}: little, so phonons and "
-        "tight relaxations may notice it, but not molecular dynamics",
-        Grade.FAIL: f"{row[4]} jumps where a distance passes through the cutoff, of {worst.name}; runs at constant energy "
-        "will drift, and relaxations may not converge",
+        Grade.WARN: f"{row[4]} jumps where a distance passes through the cutoff, of {worst.name}: little, so "
+        "phonons and tight relaxations may notice it, but not molecular dynamics",
+        Grade.FAIL: f"{row[4]} jumps where a distance passes through the cutoff, of {worst.name}; runs at constant "
+        "energy will drift, and relaxations may not converge",
     }
     return Finding(
         name,
         worst.grade,
-        said[worst.grade],
+        sentence(said[worst.grade]),
         part,
         float(row[0]),
         float(limit),
@@ -114,21 +115,18 @@ def _finding(bench: Bench, name: str, part: str, cutoff: float, worst: _Passage)
 def _of_dimers(bench: Bench, cutoff: float) -> Iterator[_Passage]:
     """Take two atoms through the cutoff."""
     for one, two in _species_pairs(bench):
-        dimer = _dimer(bench, one, two, cutoff)
-        if dimer is None:
-            continue
 
-        def at(distance: float, dimer: Structure = dimer) -> Structure:
-            return _moved(dimer, 1, np.array([distance - cutoff, 0.0, 0.0]))
+        def at(step: float, one: int = one, two: int = two) -> Structure:
+            return dimer(one, two, cutoff + step)
 
-        passage = _passage(bench, f"a dimer of {one} and {two}", dimer, lambda step: at(cutoff + step))
+        passage = _passage(bench, f"a dimer {pair_name(one, two)}", at(0.0), at)
         if passage is not None:
             yield passage
 
 
 def _in_crystals(bench: Bench, cutoff: float) -> Iterator[_Passage]:
     """Move one atom of each structure, such that its distance from another one passes through the cutoff."""
-    for name, structure in bench.structures.items():
+    for name, structure in usable(bench).items():
         lists = NeighborLists([(cutoff + _FAR, True, True)], 0.0)
         tensors = structure_tensors(structure, 0, "cpu")
         [pairs], [vectors] = lists.compute(tensors["positions"], tensors["cell"], tensors["pbc"])
@@ -163,7 +161,7 @@ def _passage(bench: Bench, name: str, structure: Structure, at: Callable[[float]
     except Exception:  # noqa: BLE001  (whether a model takes a structure is the question of another check)
         return None
     energies = np.array([float(each.energy[0]) for each in found])  # type: ignore[index]
-    forces = np.array([energies * 0.0 if each.forces is None else each.forces.ravel() for each in found])
+    forces = np.array([np.zeros(3) if each.forces is None else each.forces.ravel() for each in found])
     rounding = 10.0 * _NOISE[bench.dtype]
     scale = max(float(np.abs(forces).max(initial=0.0)), 1.0)
     energy_scale = max(float(np.abs(energies).max()), float(len(structure.types)))
@@ -172,8 +170,8 @@ def _passage(bench: Bench, name: str, structure: Structure, at: Callable[[float]
         name,
         structure,
         float(np.abs(_jump(energies[:, None])).max()),
-        float(np.abs(_jump(forces)).max()),
-        float(np.abs(_jump_of_slope(forces, step)).max()),
+        _longest(_jump(forces)),
+        _longest(_jump_of_slope(forces, step)),
         (
             rounding * energy_scale + _third(energies),
             rounding * scale + _third(forces),
@@ -195,6 +193,11 @@ def _jump_of_slope(values: np.ndarray, step: float) -> np.ndarray:
     return jump
 
 
+def _longest(vectors: np.ndarray) -> float:
+    """Give the largest length of vectors of atoms that stand one after the other."""
+    return float(np.linalg.norm(vectors.reshape(-1, 3), axis=1).max())
+
+
 def _second(values: np.ndarray) -> np.ndarray:
     """Give second differences on each side, which no jump at zero is part of."""
     left, right = (values[k] - 2.0 * values[k + 1] + values[k + 2] for k in (0, 3))
@@ -214,7 +217,9 @@ def _moved(structure: Structure, atom: int, by: np.ndarray) -> Structure:
 
 
 def _species_pairs(bench: Bench) -> list[tuple[int, int]]:
-    """Give pairs of species of the structures, the same ones first."""
+    """Give pairs of species of the structures, equal ones first; none where nobody knows the inputs of dimers."""
+    if bench.engine.model.requested_inputs():
+        return []
     present = list(dict.fromkeys(int(t) for each in bench.structures.values() for t in each.types))
     pairs = sorted(itertools.combinations_with_replacement(present, 2), key=lambda pair: pair[0] != pair[1])
     few = _N_FULL_PAIRS if bench.full else _N_PAIRS
@@ -223,27 +228,16 @@ def _species_pairs(bench: Bench) -> list[tuple[int, int]]:
     return (equal[: few - few // 2] + others)[:few]
 
 
-def _dimer(bench: Bench, one: int, two: int, distance: float) -> Structure | None:
-    if bench.engine.model.requested_inputs():
-        # which values they would have, nobody knows
-        return None
-    positions = np.array([[0.0, 0.0, 0.0], [distance, 0.0, 0.0]])
-    return Structure(np.array([one, two]), positions, np.zeros((3, 3)), np.zeros(3, dtype=bool))
-
-
 def _plots(bench: Bench, cutoff: float) -> tuple[Plot, ...]:
     """Draw the energy of dimers beside its value behind the cutoff."""
     lines = []
     for one, two in _species_pairs(bench):
-        dimer = _dimer(bench, one, two, cutoff)
-        if dimer is None:
-            continue
         distances = np.linspace(0.85 * cutoff, 1.05 * cutoff, _N_CURVE)
         try:
-            energies = [bench.energy(_moved(dimer, 1, np.array([r - cutoff, 0.0, 0.0]))) for r in distances]
-        except Exception:  # noqa: BLE001  (as above)
+            energies = [bench.energy(dimer(one, two, r)) for r in distances]
+        except Exception:  # noqa: BLE001, S112  (as above)
             continue
-        lines.append(Line(f"{one}-{two}", distances, 1000.0 * (np.array(energies) - energies[-1])))
+        lines.append(Line(pair_name(one, two), distances, 1000.0 * (np.array(energies) - energies[-1])))
     if not lines:
         return ()
     marks = ((cutoff, "cutoff"),)

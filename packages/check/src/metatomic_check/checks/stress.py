@@ -25,7 +25,7 @@ def check_stress(bench: Bench) -> Iterator[Finding]:
     """The virial is not symmetric, or does not fit to the stress or the pressure.
 
     Cells then relax to wrong volumes and barostats drive to a wrong pressure.  A virial that is not symmetric belongs
-    to an energy that changes as a structure turns, or to one of cell vectors that are rows where they should be columns.
+    to an energy that changes as a structure turns, or to cell vectors that are rows where they should be columns.
     """
     if not bench.engine.can_give("virial"):
         yield not_applicable("stress", NO_ENERGY)
