@@ -137,9 +137,10 @@ def test_wrong_argument(silicon, arguments, message):
 
 def test_engines_with_ranks_go_by_the_name_of_the_engine(monkeypatch):
     monkeypatch.setattr("metatomic_check.choosing.plugins", lambda *_: ["lammps", "lammps-2", "mine"])
-    assert chosen_engines(["lammps", "mine"]) == ["lammps", "lammps-2", "mine"]
-    assert chosen_engines([]) == []
-    assert chosen_engines(None) is None
+    assert chosen_engines(["lammps", "mine"]) == (["lammps", "lammps-2", "mine"], {})
+    assert chosen_engines(["ase", "mine"]) == (["mine"], {"ase": "metatomic-ase"})
+    assert chosen_engines([]) == ([], {})
+    assert chosen_engines(None) == (None, {"ase": "metatomic-ase", "ipi": "metatomic-ipi"})
 
 
 def test_engine_that_is_not_installed_does_not_apply(silicon, monkeypatch):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Bench:
         Names of subjects that the user asked for; None for all that are installed.
     seed
         Seed of all random numbers.
+    absent
+        Engines that were asked for and are not installed: their packages, by name.
     """
 
     file: Path
@@ -49,6 +51,7 @@ class Bench:
     folder: Path
     only_engines: Sequence[str] | None = None
     seed: int = 0
+    absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def engine(self) -> Engine:

@@ -86,10 +86,10 @@ def check_model(
     check_type("seed", seed, int, "an integer")
     given = dict(options or {})
     checked_options("check_model", given, ENGINE_OPTIONS)
-    checks, subjects = chosen_checks(only, effort), chosen_engines(engines)
+    checks, (subjects, absent) = chosen_checks(only, effort), chosen_engines(engines)
     file = Path(model)
     with tempfile.TemporaryDirectory(prefix="metatomic-check-") as folder:
-        bench = Bench(file, {}, given, effort == "full", Path(folder), subjects, seed)
+        bench = Bench(file, {}, given, effort == "full", Path(folder), subjects, seed, absent)
         bench.structures = _structures(bench, structures)
         asked, findings = _asked(bench, checks, tell or (lambda *_: None))
         return Report(

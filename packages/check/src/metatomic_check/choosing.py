@@ -1,7 +1,7 @@
 """Which checks are run and in which engines, by the names that users give."""
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from metatomic_core.adapters import plugins
 from metatomic_core.testing.subject import GROUP, WHAT
@@ -52,8 +52,8 @@ def engine_names() -> list[str]:
     return sorted({*PACKAGES, *_subjects()})
 
 
-def chosen_engines(names: Iterable[str] | None) -> list[str] | None:
-    """Give the names of subjects that names of engines stand for.
+def chosen_engines(names: Iterable[str] | None) -> tuple[list[str] | None, dict[str, str]]:
+    """Give the subjects that names of engines stand for, and those that are missing.
 
     Parameters
     ----------
@@ -62,42 +62,25 @@ def chosen_engines(names: Iterable[str] | None) -> list[str] | None:
 
     Returns
     -------
-    list of str or None
-        Names of subjects, those that are not installed included; None for all.
+    chosen : list of str or None
+        Names of subjects that are installed; None for all.
+    absent : dict
+        Packages of engines that are not installed, by the name of the engine.
 
     Raises
     ------
     ValueError
         If there is no such engine; the message names the nearest one.
     """
-    if names is None:
-        return None
-    known, chosen = engine_names(), []
-    for name in names:
-        _check_name("engines", name, known, "an engine")
-        chosen += [one for one in known if one == name or one.startswith(f"{name}-")]
-    return list(dict.fromkeys(chosen))
-
-
-def absent_engines(names: Collection[str] | None) -> dict[str, str]:
-    """Give the engines that are not installed, of those that were asked for.
-
-    Parameters
-    ----------
-    names
-        Names of subjects; None for all.
-
-    Returns
-    -------
-    dict
-        Package of each engine, by its name.
-    """
     installed = _subjects()
-    return {
-        name: package
-        for name, package in PACKAGES.items()
-        if name not in installed and (names is None or name in names)
-    }
+    absent = {name: package for name, package in PACKAGES.items() if name not in installed}
+    if names is None:
+        return None, absent
+    asked, known, chosen = list(names), engine_names(), []
+    for name in asked:
+        _check_name("engines", name, known, "an engine")
+        chosen += [one for one in sorted(installed) if one == name or one.startswith(f"{name}-")]
+    return list(dict.fromkeys(chosen)), {name: package for name, package in absent.items() if name in asked}
 
 
 def _subjects() -> set[str]:

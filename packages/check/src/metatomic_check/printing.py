@@ -174,8 +174,11 @@ def _print_group(report: Report, group: str) -> None:
 def _print_wrapped(text: str, indent: int) -> None:
     """Print a text in the width of the terminal, lines after the first further in."""
     width = max(console().width, _LEAST) - 1
-    starts = {"initial_indent": " " * indent, "subsequent_indent": " " * (indent if indent == _INDENT else indent + 2)}
-    for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False, **starts):
+    first, others = " " * indent, " " * (indent if indent == _INDENT else indent + 2)
+    lines = textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
+    )
+    for line in lines:
         click.echo(line)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from metatomic_check.bench import Bench
 from metatomic_check.checking import declared_by_design
-from metatomic_check.choosing import absent_engines
 from metatomic_check.finding import Finding, Grade
 from metatomic_check.table import all_checks, check
 
@@ -30,11 +29,12 @@ def declarations(bench: Bench) -> Iterator[Finding]:
 @check("engines at hand", "engines")
 def engines_at_hand(bench: Bench) -> Iterator[Finding]:
     """An engine whose package is not installed is not compared with the others."""
-    missing = absent_engines(bench.only_engines)
-    for name, package in missing.items():
+    for name, package in bench.absent.items():
         text = f"{package} is not installed here; install it to have this engine compared"
         yield Finding("engines at hand", Grade.NOT_APPLICABLE, text, part=name)
+    if bench.absent:
+        return
     if bench.only_engines is not None and not bench.only_engines:
         yield Finding("engines at hand", Grade.NOT_APPLICABLE, "no engines were asked for")
-    elif not missing:
+    else:
         yield Finding("engines at hand", Grade.PASS, "all engines that were asked for are installed")
