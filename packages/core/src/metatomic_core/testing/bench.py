@@ -14,7 +14,7 @@ import numpy as np
 
 from metatomic_core.engine import Structure
 
-from .contract import ContractError
+from .errors import ContractError
 from .models import MODELS
 from .oracles import Oracle
 from .structures import STRUCTURES

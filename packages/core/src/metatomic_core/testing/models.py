@@ -12,14 +12,6 @@ from typing import Dict, List, Optional, Tuple
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_core import (
-    AtomisticModel,
-    ModelCapabilities,
-    ModelMetadata,
-    ModelOutput,
-    NeighborListOptions,
-    System,
-)
 from metatomic_core.authors import (
     all_positions,
     energy_output,
@@ -31,6 +23,12 @@ from metatomic_core.authors import (
     structure_index,
     sum_at_atoms,
 )
+from metatomic_core.data.capabilities import ModelCapabilities
+from metatomic_core.data.metadata import ModelMetadata
+from metatomic_core.data.neighbors import NeighborListOptions
+from metatomic_core.data.outputs import ModelOutput
+from metatomic_core.data.system import System
+from metatomic_core.model.atomistic_model import AtomisticModel
 
 from . import parameters as numbers
 from .oracles import CHARGE_IN_AC, EV_IN_KCAL_PER_MOL
@@ -310,7 +308,18 @@ class TrialModel:
     dtype: str = "float64"
 
     def make(self, devices: list[str]) -> AtomisticModel:
-        """Make the model, for devices, the best one first."""
+        """Make the model.
+
+        Parameters
+        ----------
+        devices
+            Devices that it runs on, the best one first.
+
+        Returns
+        -------
+        AtomisticModel
+            The model.
+        """
         energy, length = self.units
         capabilities = ModelCapabilities(
             outputs=self.outputs or {"energy": ModelOutput(unit=energy, sample_kind="atom")},

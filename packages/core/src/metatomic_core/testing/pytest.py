@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 from .bench import Bench
-from .contract import ContractError, StandardTest, problems_of, standard_tests, why_not
+from .contract import StandardTest, problems_of, standard_tests, why_not
+from .errors import ContractError
 from .subject import Subject
 
 # what subclasses must leave as it is, so that no standard test is lost without a reason
@@ -91,7 +92,15 @@ class ContractTests:
             pytest.fail("; ".join(problems), pytrace=False)
 
     def test_contract(self, bench: Bench, standard_test: StandardTest) -> None:
-        """Ask one standard test."""
+        """Ask one standard test.
+
+        Parameters
+        ----------
+        bench
+            The bench with the subject.
+        standard_test
+            The test.
+        """
         try:
             standard_test.run(bench)
         except ContractError as error:
