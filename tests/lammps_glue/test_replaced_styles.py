@@ -5,7 +5,9 @@ import sys
 
 import pytest
 from lammps_models import MANY, ManyOutputs, export
-from lammps_tools import FCC, FORMAT, boxes, environment
+from lammps_tools import FCC, FORMAT, boxes
+
+from metatomic_lammps.running import environment
 
 BOX = boxes(FCC, 4.4, (3, 3, 3), n_types=2, shake=0.3)["triclinic"]
 

@@ -2,20 +2,18 @@
 
 import dataclasses
 import difflib
+import importlib
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .bench import Bench
+from .errors import ContractError
 from .subject import ABILITIES, Subject
 
-if TYPE_CHECKING:
-    from .bench import Bench
+__all__ = ["ContractError", "Outcome", "StandardTest", "problems_of", "run_contract", "standard_test", "standard_tests"]
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
-
-
-class ContractError(AssertionError):
-    """Raised by a standard test that a subject fails: says what was expected and what came."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +37,7 @@ class StandardTest:
     name: str
     suite: str
     needs: tuple[str, ...]
-    run: Callable[["Bench"], Any]
+    run: Callable[[Bench], Any]
     meaning: str
 
 
@@ -65,7 +63,7 @@ class Outcome:
 _TABLE: dict[str, StandardTest] = {}
 
 
-def standard_test(*needs: str) -> Callable[[Callable[["Bench"], None]], Callable[["Bench"], None]]:
+def standard_test(*needs: str) -> Callable[[Callable[[Bench], None]], Callable[[Bench], None]]:
     """Enter a function into the table of standard tests.
 
     Its name is that of the test, its module that of the suite, and its docstring says what a failure probably means.
@@ -74,7 +72,7 @@ def standard_test(*needs: str) -> Callable[[Callable[["Bench"], None]], Callable
     if unknown:
         raise ValueError(f"expected names in ABILITIES for `needs`, got {sorted(unknown)}")
 
-    def enter(function: Callable[["Bench"], None]) -> Callable[["Bench"], None]:
+    def enter(function: Callable[[Bench], None]) -> Callable[[Bench], None]:
         name = function.__name__.removeprefix("check_")
         suite = function.__module__.rpartition(".")[2]
         if name in _TABLE:
@@ -87,7 +85,8 @@ def standard_test(*needs: str) -> Callable[[Callable[["Bench"], None]], Callable
 
 @cache
 def _loaded() -> None:
-    from . import suites  # noqa: F401  (its modules enter their tests into the table)
+    # its modules enter their tests into the table, with a decorator from here
+    importlib.import_module(f"{__package__}.suites")
 
 
 def standard_tests() -> dict[str, StandardTest]:
@@ -157,8 +156,6 @@ def run_contract(subject: Subject, tests: Iterable[str] | None = None) -> list[O
     ValueError
         If the declarations of the subject are wrong, or there is no such test.
     """
-    from .bench import Bench
-
     problems = problems_of(subject)
     if problems:
         raise ValueError("; ".join(problems))
@@ -171,7 +168,7 @@ def run_contract(subject: Subject, tests: Iterable[str] | None = None) -> list[O
         return [_outcome(bench, table[name]) for name in names]
 
 
-def _outcome(bench: "Bench", test: StandardTest) -> Outcome:
+def _outcome(bench: Bench, test: StandardTest) -> Outcome:
     reason = why_not(bench.subject, test)
     if reason:
         return Outcome(test.name, NOT_APPLICABLE, reason)

@@ -155,12 +155,15 @@ class Subject(abc.ABC):
         Standard tests that it does not take for another reason: names of tests, each with the reason.
     tolerances
         How close its results are.
+    programs
+        Whether it runs the exported programs in model files, which takes seconds to make.
     """
 
     name: str = ""
     lacks: Mapping[str, str] = {}
     left_out: Mapping[str, str] = {}
     tolerances = Tolerances()
+    programs: bool = False
 
     @abc.abstractmethod
     def evaluate(self, request: Request) -> list[Answer]:

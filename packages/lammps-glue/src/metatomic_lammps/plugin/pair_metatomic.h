@@ -52,6 +52,7 @@ class PairMetatomic : public Pair {
   void choose_results();
   void evaluate_system();
   void check_results();
+  void find_mean_force();
   void add_results();
   void add_atomic_virials();
   void store_outputs();

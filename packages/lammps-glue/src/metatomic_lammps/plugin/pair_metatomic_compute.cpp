@@ -12,6 +12,7 @@
 #include "update.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
 
@@ -53,6 +54,7 @@ void PairMetatomic::compute(int eflag, int vflag)
   }
   agree(problem);
   metatomic::Timer timer(d.profile, "scatter");
+  find_mean_force();
   if (step.results.empty())
     ;  // a rank without atoms of the model
   else if (d.run.compiled)
@@ -217,6 +219,22 @@ void PairMetatomic::check_results()
     throw std::runtime_error("expected a finite energy from the model, got nan or infinity" + when);
 }
 
+// The mean of direct forces, over the atoms of the model on all ranks: they do not add up to zero,
+// and would push the whole system.
+void PairMetatomic::find_mean_force()
+{
+  StepState &step = data->step;
+  step.mean_force = {};
+  if (data->settings.forces.empty()) return;
+  std::array<double, 4> mine = {}, all;  // x, y, z, and the number of atoms
+  const int n_selected = step.results.empty() ? 0 : step.query.n_selected;
+  for (int n = 0; n < n_selected; n++)
+    for (int k = 0; k < 3; k++) mine[k] += step.forces.data[3 * n + k];
+  mine[3] = n_selected;
+  MPI_Allreduce(mine.data(), all.data(), 4, MPI_DOUBLE, MPI_SUM, world);
+  for (int k = 0; k < 3 && all[3] > 0; k++) step.mean_force[k] = all[k] / all[3];
+}
+
 void PairMetatomic::add_results()
 {
   const StepState &step = data->step;
@@ -227,7 +245,8 @@ void PairMetatomic::add_results()
   // atoms
   const int n_forces = data->settings.forces.empty() ? step.query.n_atoms : n_selected;
   for (int n = 0; n < n_forces; n++)
-    for (int k = 0; k < 3; k++) atom->f[atoms[n]][k] += scale * step.forces.data[3 * n + k];
+    for (int k = 0; k < 3; k++)
+      atom->f[atoms[n]][k] += scale * (step.forces.data[3 * n + k] - step.mean_force[k]);
   if (eflag_global) eng_vdwl += scale * step.energy.data[0];
   for (int n = 0; n < n_selected && eflag_atom; n++)
     eatom[atoms[n]] += scale * step.atomic_energies.data[n];

@@ -12,6 +12,7 @@
 #include "metatomic_profile.h"
 #include "metatomic_units.h"
 
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -130,6 +131,7 @@ struct StepState {
   Query query;
   std::map<std::string, Values> results;   // none on a rank without atoms
   Values energy, atomic_energies, forces;  // those of them that every step looks at
+  std::array<double, 3> mean_force = {};   // of direct predictions, which are added without it
   double compiled_energy = 0.0;
   std::map<std::string, std::vector<double>> apart;  // system outputs of a call of their own
 

@@ -1,0 +1,5 @@
+"""What standard tests raise."""
+
+
+class ContractError(AssertionError):
+    """Raised by a standard test that a subject fails: says what was expected and what came."""
