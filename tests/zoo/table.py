@@ -19,13 +19,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CAUGHT = HERE / "caught.json"
 TABLE = HERE.parents[1] / "docs" / "broken-models.txt"
-HEADER = """.. list-table::
-   :header-rows: 1
-
-   * - what is broken
-     - how a user meets it
-     - what catches it
-"""
+# names of checks in a row
+MOST = 5
+HEADER = "what is broken | how a user meets it | caught by"
 
 
 def recorded() -> dict[str, dict[str, str]]:
@@ -34,24 +30,30 @@ def recorded() -> dict[str, dict[str, str]]:
 
 
 def rows(answers: dict[str, dict[str, str]]) -> str:
-    """Give the table: failures first, warnings in brackets."""
+    """Give the table: a line for each model."""
     from zoo.models import BROKEN
 
     lines = [HEADER]
     for name, specimen in BROKEN.items():
+        # those that are meant to catch it first, as NaN and noise go everywhere
         grades = answers.get(name, {})
-        failed = [check for check, grade in grades.items() if grade == "fail"]
-        warned = [f"({check})" for check, grade in grades.items() if grade == "warn"]
-        cells = (specimen.broken, specimen.met, ", ".join(failed + warned))
-        lines.append("   * - " + "\n     - ".join(cells) + "\n")
-    return "".join(lines)
+        checks = sorted(grades, key=lambda check: check not in specimen.by)
+        words = [check if grades[check] == "fail" else f"{check} (warning)" for check in checks]
+        lines.append(" | ".join((specimen.broken, specimen.met, _few(words))))
+    return "\n".join(lines) + "\n"
+
+
+def _few(words: list[str]) -> str:
+    """Give some names, and how many more there are."""
+    return ", ".join(words) if len(words) <= MOST else f"{', '.join(words[:MOST])}, and {len(words) - MOST} more"
 
 
 def measure(names: Sequence[str], checks: Sequence[str]) -> dict[str, dict[str, str]]:
     """Ask models some checks, and give all that is known; none stands for all, of models and of checks."""
-    from metatomic_check.table import all_checks
     from zoo.models import BROKEN, HEALTHY
     from zoo.visit import GROUPS, caught, visit
+
+    from metatomic_check.table import all_checks
 
     everything = {**HEALTHY, **BROKEN}
     answers = recorded()
