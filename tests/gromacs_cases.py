@@ -5,10 +5,8 @@ import dataclasses
 import numpy as np
 import torch
 
-from metatomic_core.neighbor_lists import NeighborLists
-
-ANGSTROM = 0.1  # nm
-KJ_PER_MOL = 96.48533212331  # 1 eV, CODATA 2018: e * N_A / 1000
+from metatomic_core.testing.subjects.gromacs import KJ_PER_MOL
+from metatomic_core.testing.subjects.gromacs import NM_PER_ANGSTROM as ANGSTROM
 
 
 def rounded(structure):
@@ -16,32 +14,6 @@ def rounded(structure):
     positions = np.float32(structure.positions * ANGSTROM).astype(float) / ANGSTROM
     cell = np.float32(structure.cell * ANGSTROM).astype(float) / ANGSTROM
     return dataclasses.replace(structure, positions=positions, cell=cell)
-
-
-def inputs(structure):
-    """Give atom-positions, atom-numbers, box, pbc; without the last two for an open structure."""
-    found = [
-        torch.tensor(structure.positions * ANGSTROM, dtype=torch.float32),
-        torch.tensor(structure.types, dtype=torch.int32),
-    ]
-    if structure.pbc.any():
-        found += [torch.tensor(structure.cell * ANGSTROM, dtype=torch.float32), torch.tensor(structure.pbc)]
-    return found
-
-
-def pair_inputs(structure, cutoff, reverse=False):
-    """Give atom-positions, atom-numbers, atom-pairs, pair-shifts, box, pbc.
-
-    GROMACS gives each pair once, and the vector from its second to its first atom is x_i - x_j + shift.  With
-    ``reverse``, every other pair is given the other way round.
-    """
-    positions, cell = torch.tensor(structure.positions), torch.tensor(structure.cell)
-    pairs = NeighborLists([(cutoff, False, True)], 0.0).compute(positions, cell, torch.tensor(structure.pbc))[0][0]
-    if reverse:
-        pairs[::2] = torch.cat([pairs[::2, 1:2], pairs[::2, 0:1], -pairs[::2, 2:]], dim=1)
-    shifts = -(pairs[:, 2:].to(torch.float64) @ cell) * ANGSTROM
-    first, *rest = inputs(structure)
-    return [first, rest[0], pairs[:, :2].contiguous(), shifts.to(torch.float32), *rest[1:]]
 
 
 def probe(n_atoms, pairs=False, number=1):

@@ -1,15 +1,16 @@
 """Files for GROMACS, called as its source calls them, against the calculators of ASE."""
 
-import gromacs_process
 import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
 from ase_oracles import as_atoms, ase_eam, results_of
 from command_line import succeed
-from gromacs_cases import assert_same, inputs, pair_inputs, probe, rounded
+from gromacs_cases import assert_same, probe, rounded
 from potential_cases import alloy_file, structures
 
 from metatomic_core.potentials import embedded_atom, lennard_jones
+from metatomic_core.testing.subjects import gromacs_process
+from metatomic_core.testing.subjects.gromacs import inputs, pair_inputs
 
 SIGMA, EPSILON, CUTOFF, ONSET = 3.4, 0.0103, 8.5, 6.0
 EAM_CUTOFF = 5.0

@@ -3,18 +3,19 @@
 import dataclasses
 from typing import Dict, List, Optional
 
-import gromacs_process
 import models
 import numpy as np
 import pytest
 import torch
-from gromacs_cases import assert_same, first_probe, inputs, pair_inputs, probe, rounded, second_probe
+from gromacs_cases import assert_same, first_probe, probe, rounded, second_probe
 from metatensor.torch import Labels, TensorMap
 from potential_cases import NAMES, make_engine, structures
 
 from metatomic_core import ModelOutput, System, unit_conversion_factor
 from metatomic_core.gromacs.convert import convert
 from metatomic_core.potentials import stillinger_weber
+from metatomic_core.testing.subjects import gromacs_process
+from metatomic_core.testing.subjects.gromacs import inputs, pair_inputs
 
 SILICON = 3.77118  # angstrom, the cutoff of the model
 FORMS = ("search", "pairs")

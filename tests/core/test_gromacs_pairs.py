@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from gromacs_cases import first_probe, inputs, pair_inputs, probe, second_probe
+from gromacs_cases import first_probe, probe, second_probe
 from models import TRICLINIC, structures
 from pair_cases import all_pairs, as_set
 
@@ -15,6 +15,7 @@ from metatomic_core.gromacs.cell_list import complete_cell, half_list
 from metatomic_core.gromacs.pairs import both_ways, pairs_of_gromacs
 from metatomic_core.gromacs.probe import is_probe
 from metatomic_core.neighbor_lists import NeighborLists
+from metatomic_core.testing.subjects.gromacs import inputs, pair_inputs
 
 STRUCTURES = structures()
 PBC = list(itertools.product([True, False], repeat=3))

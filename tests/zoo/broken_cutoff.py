@@ -90,16 +90,18 @@ class StraightAngle(Healthy):
     def atomic_energies(self, systems: List[System]) -> torch.Tensor:
         first, second, vectors = self.edges(systems)
         species = self.species(systems)
+        energies = self.local_energies(species, first, second, vectors)
+        bonds = vectors.detach().square().sum(1) < 2.7**2
+        first, second, vectors = first[bonds], second[bonds], vectors[bonds]
         r = vectors.square().sum(1).sqrt()
-        weight = self.weight(r, species.index_select(0, second))
-        # all pairs of pairs with the same first atom
+        weight = self.weight(r, species.index_select(0, second)) * (1.0 - r / 2.7).pow(3)
+        # all pairs of bonds with the same first atom
         one, two = torch.triu_indices(first.size(0), first.size(0), 1).unbind(0)
         kept = first.index_select(0, one) == first.index_select(0, two)
         one, two = one[kept], two[kept]
         unit = vectors / r.unsqueeze(1)
         cosine = (unit.index_select(0, one) * unit.index_select(0, two)).sum(1).clamp(-1.0, 1.0)
-        terms = 0.1 * weight.index_select(0, one) * weight.index_select(0, two) * torch.acos(cosine)
-        energies = self.local_energies(species, first, second, vectors)
+        terms = 5.0 * weight.index_select(0, one) * weight.index_select(0, two) * torch.acos(cosine)
         return energies + sum_at_atoms(systems, terms, first.index_select(0, one))
 
 

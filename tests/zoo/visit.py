@@ -4,23 +4,30 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo.models import Specimen
+
 from metatomic_check.checking import check_model
 from metatomic_check.finding import Grade
 from metatomic_check.report import Report
-from zoo.models import Specimen
+from metatomic_check.table import all_checks
 
 # simulation engines are asked elsewhere
 GROUPS = ("contract", "numerics", "physics")
 BAD = {Grade.FAIL: "fail", Grade.WARN: "warn"}
 
 
-def visit(specimen: Specimen, folder: Path, names: Sequence[str] = GROUPS) -> Report:
+def check_names() -> list[str]:
+    """Give the names of all checks that need no simulation engine."""
+    return [check.name for check in all_checks().values() if check.group in GROUPS]
+
+
+def visit(specimen: Specimen, folder: Path, names: Sequence[str] = GROUPS, engines: Sequence[str] = ()) -> Report:
     """Ask a model some checks, by their names or groups; by default all that need no simulation engine."""
     with warnings.catch_warnings():
         # the very defect may be one that the file warns about as it is written
         warnings.filterwarnings("ignore", "expected a model that runs on all structures")
         file = specimen.save(folder)
-    return check_model(file, engines=(), only=names, options=specimen.options)
+    return check_model(file, engines=engines, only=names, options=specimen.options)
 
 
 def caught(report: Report) -> dict[str, str]:

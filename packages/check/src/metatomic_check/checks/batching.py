@@ -1,5 +1,6 @@
 """The same structures asked for in other ways: in one call, in parts, again, with pairs in another order."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,11 +10,13 @@ from metatomic_check.agreement import NO_ENERGY, Differences, evaluated, not_app
 from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding, Grade
 from metatomic_check.table import check
-from metatomic_core.engine import Evaluation, Structure
+from metatomic_core.engine import Engine, Evaluation, Structure
 from metatomic_core.engine.structures import input_tensors, structure_tensors
 from metatomic_core.neighbor_lists import NeighborLists
 
 _Tensors = list[torch.Tensor]
+# How structures are changed between calls: all lengths by a factor, and each coordinate by up to so many angstrom.
+_SWELL, _MOVE = 1.08, 0.15
 
 
 def part_of(evaluation: Evaluation, result: str, index: int) -> np.ndarray:
@@ -69,12 +72,12 @@ def check_selected_atoms(bench: Bench) -> Iterator[Finding]:
             yield Finding(name, Grade.WARN, text, structures={each: structure})
             return
         for result in results:
-            total = sum(part_of(half, result, 1) for half, _ in halves)
+            total = sum(part_of(half, result, 1) for half, _, _ in halves)
             found.add(result, each, structure, total, part_of(whole, result, 0))
-        for half, atoms in halves:
+        for _, of_atoms, atoms in halves:
             kept = np.zeros(len(structure.types))
             kept[atoms] = part_of(whole, "atomic_energies", 0)[atoms]
-            found.add("atomic_energies", each, structure, part_of(half, "atomic_energies", 1), kept)
+            found.add("atomic_energies", each, structure, part_of(of_atoms, "atomic_energies", 1), kept)
     yield found.finding(
         name,
         "two halves of the atoms add up to all of them",
@@ -83,15 +86,24 @@ def check_selected_atoms(bench: Bench) -> Iterator[Finding]:
     )
 
 
-def _halves(bench: Bench, structure: Structure, results: Sequence[str]) -> list[tuple[Evaluation, np.ndarray]]:
-    """Evaluate every second atom, and the others, in another order, of the second structure of a batch."""
+def _halves(
+    bench: Bench, structure: Structure, results: Sequence[str]
+) -> list[tuple[Evaluation, Evaluation, np.ndarray]]:
+    """Evaluate every second atom, and the others, in another order, of the second structure of a batch.
+
+    Their sums are asked for in a call of their own, as engines do: a model that is asked for atoms, too, gives atoms,
+    and the pipeline adds them up.
+    """
     atoms = np.arange(len(structure.types))
     halves = []
     for chosen in (atoms[::2], atoms[1::2][::-1]):
         selected = np.stack([np.ones_like(chosen), chosen], axis=1)
         # of the first one no atom is asked for
-        evaluation = bench.evaluate([structure, structure], *results, "atomic_energies", selected_atoms=selected)
-        halves.append((evaluation, chosen))
+        sums, of_atoms = (
+            bench.evaluate([structure, structure], *wanted, selected_atoms=selected)
+            for wanted in (results, ("atomic_energies",))
+        )
+        halves.append((sums, of_atoms, chosen))
     return halves
 
 
@@ -117,6 +129,9 @@ def check_repeated_calls(bench: Bench) -> Iterator[Finding]:
             found.add(result, name, structure, getattr(again, result), getattr(expected, result))
             exact = exact and np.array_equal(getattr(again, result), getattr(expected, result))
         found.add("energy", name, structure, fresh.evaluate([structure], ["energy"]).energy, expected.energy)
+    for name, structure, again, expected in _continued(bench, first, fresh, results):
+        for result in results:
+            found.add(result, name, structure, getattr(again, result), getattr(expected, result))
     how = "to the last digit" if exact else "up to rounding"
     yield found.finding(
         "repeated calls",
@@ -124,6 +139,32 @@ def check_repeated_calls(bench: Bench) -> Iterator[Finding]:
         "results are others when the same structure is asked for again: the model keeps something between calls, or is "
         "random; do not run it",
     )
+
+
+def _continued(
+    bench: Bench, first: Sequence[tuple[str, Structure, Evaluation]], engine: Engine, results: Sequence[str]
+) -> Iterator[tuple[str, Structure, Evaluation, Evaluation]]:
+    """Move atoms from one call to the next, as in a run, and compare with an engine that has not seen them before.
+
+    They go so far that they get other neighbors: what a model keeps of the call before is no longer right.
+    """
+    fresh, rng = bench.new_engine(), bench.random()
+    for name, structure, _ in first:
+        moves = rng.uniform(-_MOVE, _MOVE, size=structure.positions.shape)
+        positions = _SWELL * structure.positions + moves
+        swollen = dataclasses.replace(structure, positions=positions, cell=_SWELL * structure.cell)
+        expected = _if_taken(fresh, swollen, results)
+        if expected is not None:
+            engine.evaluate([structure], results)
+            yield f"{name}, moved", swollen, engine.evaluate([swollen], results), expected
+
+
+def _if_taken(engine: Engine, structure: Structure, results: Sequence[str]) -> Evaluation | None:
+    """Evaluate a structure; None where the model refuses it, which is the question of another check."""
+    try:
+        return engine.evaluate([structure], results)
+    except Exception:  # noqa: BLE001  (whatever a model raises)
+        return None
 
 
 @check("order of pairs", "numerics")
