@@ -7,7 +7,8 @@ from typing import Dict, List, Optional
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_check.bench import Bench, default_structures
+from metatomic_check.bench import Bench
+from metatomic_check.default_structures import default_structures
 from metatomic_check.table import all_checks
 from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
 from metatomic_core.authors import all_positions, all_types, energy_output, pairs, sum_at_atoms

@@ -5,7 +5,7 @@ import pytest
 from models import Direct, FieldAndVolume, NoLists, SquaredGradient, WithInputs, structures, wrap
 from numerics_cases import bench_of, flawed, grades
 
-from metatomic_check.bench import default_structures
+from metatomic_check.default_structures import default_structures
 from metatomic_check.finding import Grade
 from metatomic_check.table import all_checks
 from metatomic_core import ModelOutput

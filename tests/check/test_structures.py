@@ -8,7 +8,7 @@ from models import NoLists, wrap
 from physics_cases import bench_of, twin
 
 from metatomic_check import structures as calibration
-from metatomic_check.bench import default_structures
+from metatomic_check.default_structures import default_structures
 from metatomic_check.geometry import LATTICES, boxed, crystal, dimer, repeated, rotation, taken, together, wrapped
 from metatomic_core.engine import Structure
 from metatomic_core.potentials import lennard_jones, stillinger_weber

@@ -40,7 +40,8 @@ PUBLIC = ("adapters", "authors", "cli", "engine", "potentials", "testing", "unit
 # folder: what else it may import
 OUTSIDE = {
     "packages/ase-calc/src": (),
-    "packages/check/src": (),
+    # checks look into models: other pairs, another precision, code compiled for the occasion
+    "packages/check/src": ("data", "kernels", "model", "neighbor_lists"),
     "packages/importers/src": (),
     "packages/ipi-driver/src": (),
     "packages/lammps-glue/src": (),

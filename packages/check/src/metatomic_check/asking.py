@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metatomic_core.data.quantities import canonical_name
+from metatomic_core.adapters import canonical_name, symbols
 from metatomic_core.engine import Engine, Structure
-from metatomic_core.foundation.elements import symbols
 
 from .finding import Finding, Grade
 

@@ -1,7 +1,6 @@
 """What checks work with: the model, its engine, structures, and how far numbers of its precision may differ."""
 
 import dataclasses
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +9,7 @@ from typing import Any
 import numpy as np
 
 from metatomic_core.engine import Engine, Evaluation, Structure
-from metatomic_core.testing.trial_structures import trial_structures
 
-from .structures import calibrated_structures
-
-_LOG = logging.getLogger(__name__)
 
 # relative rounding of sums of many terms in each precision, as a multiple of the spacing of numbers
 ROUNDING = {"float64": 1e-10, "float32": 3e-5}
@@ -108,23 +103,3 @@ class Bench:
     def periodic(self) -> Iterator[tuple[str, Structure]]:
         """Go through the structures that have a volume."""
         return ((name, each) for name, each in self.structures.items() if each.pbc.all())
-
-
-def default_structures(types: Sequence[int], engine: Engine | None = None) -> dict[str, Structure]:
-    """Give the structures that a model is checked on if the user names none.
-
-    Parameters
-    ----------
-    types
-        Atomic numbers that the model knows.
-    engine
-        The model in angstrom: lengths are made to fit to it; without it they come from covalent radii.
-    """
-    if engine is None:
-        return trial_structures(types)
-    for periodic_only in (False, True):
-        try:
-            return calibrated_structures(engine, trial_structures(types, periodic_only))
-        except Exception as error:  # noqa: BLE001  (some models want a cell; whatever else is wrong, checks shall say)
-            _LOG.debug("structures that are calibrated, periodic only: %s: %s", periodic_only, error)
-    return trial_structures(types)

@@ -17,8 +17,9 @@ from metatomic_core.adapters import check_choice, check_type
 from metatomic_core.adapters.console import one_line
 from metatomic_core.adapters.options import ENGINE_OPTIONS, checked_options
 
-from .bench import Bench, default_structures
+from .bench import Bench
 from .choosing import EFFORTS, chosen_checks, chosen_engines
+from .default_structures import default_structures
 from .finding import Finding, Grade
 from .provenance import facts_of, provenance_of
 from .report import BAD, Asked, Configuration, Report

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metatomic_core.adapters import covalent_radii
 from metatomic_core.engine import Engine, Structure
-from metatomic_core.foundation.elements import covalent_radii
 
 from .asking import energies, interaction_range
 from .geometry import DIRECTION, LATTICES, boxed, crystal, dimer

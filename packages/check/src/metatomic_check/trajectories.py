@@ -7,8 +7,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
+from metatomic_core.adapters import masses
 from metatomic_core.engine import Engine, Structure
-from metatomic_core.foundation.elements import masses
 
 # for types that are no elements, in u
 _SOME_MASS = 30.0

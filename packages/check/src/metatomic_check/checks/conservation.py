@@ -10,8 +10,8 @@ from metatomic_check.asking import usable
 from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding, Line, Plot, graded
 from metatomic_check.table import check
+from metatomic_core.adapters import masses
 from metatomic_core.engine import Structure
-from metatomic_core.foundation.elements import masses
 
 _KELVIN = 8.617333262e-5
 _TEMPERATURE = 300.0

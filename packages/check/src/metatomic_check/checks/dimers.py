@@ -10,7 +10,7 @@ from metatomic_check.finding import Finding, Grade, Line, Plot
 from metatomic_check.geometry import dimer, free
 from metatomic_check.structures import chosen_pairs, chosen_species, molecule, pair_distance
 from metatomic_check.table import check
-from metatomic_core.foundation.elements import symbols
+from metatomic_core.adapters import symbols
 
 from .continuity import Curve, curve_of, outer_distance
 

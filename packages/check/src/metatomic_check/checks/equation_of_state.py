@@ -11,7 +11,7 @@ from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding, Grade, Line, Plot
 from metatomic_check.structures import best_crystal, chosen_species, scaled
 from metatomic_check.table import check
-from metatomic_core.foundation.elements import symbols
+from metatomic_core.adapters import symbols
 
 _N_SPECIES = {False: 2, True: 6}
 # volumes relative to that of least energy

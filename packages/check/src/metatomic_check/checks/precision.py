@@ -21,7 +21,7 @@ from metatomic_check.agreement import (
 from metatomic_check.bench import Bench
 from metatomic_check.finding import Finding, Grade, graded
 from metatomic_check.table import check
-from metatomic_core.data.capabilities import ModelCapabilities
+from metatomic_core import ModelCapabilities
 from metatomic_core.data.checks import DTYPES
 from metatomic_core.engine import Engine, Structure
 from metatomic_core.model.loaded import LoadedModel, installed

@@ -10,8 +10,8 @@ from metatomic_check.finding import Finding, Grade
 from metatomic_check.geometry import crystal, dimer, free
 from metatomic_check.structures import molecule, pair_distance, trial_distance
 from metatomic_check.table import check
+from metatomic_core.adapters import symbols
 from metatomic_core.engine import Structure
-from metatomic_core.foundation.elements import symbols
 
 # models of most elements are asked about dimers at distances made from covalent radii
 _MANY = 10

@@ -11,7 +11,7 @@ see, ``memory`` settings of a process of one's own.
 from metatomic_core.data.quantities import base_quantity, canonical_name
 from metatomic_core.foundation.atomic_write import replaced_when_done
 from metatomic_core.foundation.checks import check_choice, check_type
-from metatomic_core.foundation.elements import masses, symbols
+from metatomic_core.foundation.elements import covalent_radii, masses, symbols
 from metatomic_core.foundation.finite import all_finite
 from metatomic_core.foundation.hashes import file_sha256
 from metatomic_core.foundation.plugins import Plugin, load_plugin, plugins
@@ -23,6 +23,7 @@ __all__ = [
     "canonical_name",
     "check_choice",
     "check_type",
+    "covalent_radii",
     "file_sha256",
     "load_plugin",
     "masses",
