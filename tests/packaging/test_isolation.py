@@ -27,8 +27,8 @@ for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
     if info.name not in {but!r}:
         importlib.import_module(info.name)
 """
-# entry points that only the contract suite and `metatomic check` load
-SUBJECTS = {"metatomic_lammps.subject"}
+# what only the contract suite and `metatomic check` load
+SUBJECTS = {"metatomic_lammps.inputs", "metatomic_lammps.subject"}
 
 
 def project(folder):

@@ -10,7 +10,6 @@ import numpy as np
 
 from metatomic_core.engine import Engine, Evaluation, Structure
 
-
 # relative rounding of sums of many terms in each precision, as a multiple of the spacing of numbers
 ROUNDING = {"float64": 1e-10, "float32": 3e-5}
 
