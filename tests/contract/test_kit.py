@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+from click.testing import CliRunner
 
 from metatomic_core.testing import Subject, problems_of, run_contract, standard_tests
+from metatomic_core.testing.__main__ import main
 from metatomic_core.testing.bench import Bench
 from metatomic_core.testing.oracles import FORMULAS, Oracle, images
 from metatomic_core.testing.pytest import ContractTests
 from metatomic_core.testing.structures import STRUCTURES, trajectory, with_inputs
+from metatomic_core.testing.subjects import EngineSubject, kernels
 
 OUTSIDE = """
 from metatomic_core.testing.pytest import ContractTests
@@ -137,3 +140,27 @@ def test_trajectories_leave_every_list_behind():
     assert moves.min() < 0.1
     sheared = trajectory(6, "sheared")
     assert not np.allclose(sheared["frame 3"].cell, np.diag(np.diag(sheared["frame 3"].cell)))
+
+
+def test_command_shows_a_table():
+    found = CliRunner().invoke(main, [f"{kernels.__name__}:script", "energy_of_structures", "unknown_kernel"])
+    assert found.exit_code == 0
+    assert [line.split() for line in found.stdout.splitlines()] == [
+        ["test", "suite", "outcome", "why"],
+        ["energy_of_structures", "energy", "passed"],
+        ["unknown_kernel", "kernel", "passed"],
+    ]
+
+
+def test_command_says_what_a_failure_means(monkeypatch):
+    monkeypatch.setattr(EngineSubject, "evaluate", lambda self, request: [])
+    found = CliRunner().invoke(main, [f"{kernels.__name__}:script", "energy_of_structures"])
+    assert found.exit_code == 1
+    assert "failed" in found.stdout
+    assert standard_tests()["energy_of_structures"].meaning in found.stdout
+
+
+def test_command_names_subjects_that_do_not_exist():
+    found = CliRunner().invoke(main, ["nothing"])
+    assert found.exit_code == 1
+    assert "expected a subject that is installed or 'module:name', got 'nothing'" in found.stderr
