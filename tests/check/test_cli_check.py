@@ -93,6 +93,13 @@ def test_json_is_a_report(bad, silicon, here):
     assert len(list((here / "looked").iterdir())) == 1
 
 
+def test_reasons_of_the_user(bad, silicon, here):
+    result = succeed("check", silicon, "--by-design", "broken=known = old")
+    assert "by design: known = old" in " ".join(result.stdout.split())
+    assert "expected --by-design NAME=REASON, got 'broken'" in fail("check", silicon, "--by-design", "broken", status=2)
+    assert "did you mean 'broken'" in fail("check", silicon, "--by-design", "brokn=known")
+
+
 def test_efforts_and_only(good, silicon, here):
     def names(*arguments):
         return [one["name"] for one in json.loads(succeed("check", silicon, "--json", *arguments).stdout)["checks"]]

@@ -67,6 +67,17 @@ def test_model_declares_by_design(tmp_path, monkeypatch):
     assert found.grade is Grade.BY_DESIGN
 
 
+def test_user_says_what_is_by_design(silicon, monkeypatch):
+    tiny_checks(monkeypatch, broken=broken, passing=passing)
+    found = check_model(silicon, by_design={"broken": "known to all"})
+    assert found.of("broken")[0].text == "by design: known to all (it is too much; do less)"
+    assert found.grade is Grade.BY_DESIGN
+    with pytest.raises(
+        ValueError, match="expected the name of a check for `by_design`, got 'brokn'; did you mean 'bro"
+    ):
+        check_model(silicon, by_design={"brokn": "known to all"})
+
+
 def test_declaration_for_no_check_is_warning(tmp_path):
     model = stillinger_weber()
     model.metadata().extra["by design: declaration"] = "a typing mistake"

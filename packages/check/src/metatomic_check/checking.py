@@ -18,7 +18,7 @@ from metatomic_core.adapters.console import one_line
 from metatomic_core.adapters.options import ENGINE_OPTIONS, checked_options
 
 from .bench import Bench
-from .choosing import EFFORTS, chosen_checks, chosen_engines
+from .choosing import EFFORTS, chosen_checks, chosen_engines, known_name
 from .default_structures import default_structures
 from .finding import Finding, Grade
 from .provenance import facts_of, provenance_of
@@ -45,6 +45,7 @@ def check_model(
     effort: str = "normal",
     only: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    by_design: Mapping[str, str] | None = None,
     seed: int = 0,
     date: str = "",
     command: str = "",
@@ -66,6 +67,8 @@ def check_model(
         Names of checks, or of groups; by default all.
     options
         Options of `metatomic_core.engine.Engine`: "device", "variants", "non_conservative", ...
+    by_design
+        Reasons by the names of checks that the model breaks by design, besides those that its metadata declare.
     seed
         Seed of all random numbers.
     date, command
@@ -87,12 +90,15 @@ def check_model(
     check_type("seed", seed, int, "an integer")
     given = dict(options or {})
     checked_options("check_model", given, ENGINE_OPTIONS)
+    check_type("by_design", {} if by_design is None else by_design, Mapping, "a mapping of names to reasons")
+    declared = {known_name(name, "by_design"): reason for name, reason in (by_design or {}).items()}
     checks, (subjects, absent) = chosen_checks(only, effort), chosen_engines(engines)
     file = Path(model)
     with tempfile.TemporaryDirectory(prefix="metatomic-check-") as folder:
         bench = Bench(file, {}, given, effort == "full", Path(folder), subjects, seed, absent)
         bench.structures = _structures(bench, structures)
-        asked, findings = _asked(bench, checks, tell or (lambda *_: None))
+        declared = {**declared_by_design(bench.engine.model.metadata().extra), **declared}
+        asked, findings = _asked(bench, checks, declared, tell or (lambda *_: None))
         return Report(
             facts_of(file, bench.engine),
             provenance_of(bench.engine, given, date=date, command=command, effort=effort, seed=seed),
@@ -113,8 +119,9 @@ def _structures(bench: Bench, given: "str | os.PathLike[str] | Sequence[ase.Atom
     return checked_structures(given, bench.species, requested, "structures")
 
 
-def _asked(bench: Bench, checks: Sequence[Check], tell: Tell) -> tuple[list[Asked], list[Finding]]:
-    declared = declared_by_design(bench.engine.model.metadata().extra)
+def _asked(
+    bench: Bench, checks: Sequence[Check], declared: Mapping[str, str], tell: Tell
+) -> tuple[list[Asked], list[Finding]]:
     asked, findings = [], []
     for number, check in enumerate(checks):
         tell(number, len(checks), check.name)

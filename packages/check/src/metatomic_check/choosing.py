@@ -41,6 +41,30 @@ def chosen_checks(only: Sequence[str], effort: str) -> list[Check]:
     return [check for check in table.values() if check.quick or effort != "quick"]
 
 
+def known_name(name: str, argument: str) -> str:
+    """Give the name of a check, if there is one.
+
+    Parameters
+    ----------
+    name
+        The name.
+    argument
+        What it was given as, for messages.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such check; the message names the nearest one.
+    """
+    _check_name(argument, name, list(all_checks()), "a check")
+    return name
+
+
 def engine_names() -> list[str]:
     """List the names that ``--engines`` takes, installed or not: ``lammps`` for ``lammps-2`` as well.
 

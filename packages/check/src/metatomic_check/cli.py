@@ -67,6 +67,12 @@ def _names(ctx: click.Context, param: click.Parameter, text: str | None) -> list
 @click.option("--quick", "effort", flag_value="quick", help="Some checks: seconds, for light potentials.")
 @click.option("--full", "effort", flag_value="full", help="All checks: more structures, finer steps, longer runs.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this check, or group of checks; any number of times.")
+@click.option(
+    "--by-design",
+    multiple=True,
+    metavar="NAME=REASON",
+    help="What the model breaks by design, where its file does not declare it: rotation='learned from data'.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of all random numbers.")
 @click.option("--html", metavar="FILE", help="Write the report as one HTML file, with plots.")
 @click.option("--save", metavar="FOLDER", help="Where to save structures of findings: a new or empty folder, or none.")
@@ -85,6 +91,7 @@ def check_command(
     engines: list[str] | None,
     effort: str | None,
     only: tuple[str, ...],
+    by_design: tuple[str, ...],
     seed: int,
     html: str | None,
     save: str | None,
@@ -100,6 +107,7 @@ def check_command(
     page = None if html is None else checked_output(html, force, "--html")
     folder = _folder(save, Path(model).stem, force, as_json)
     images = _images(structures, file_format, index)
+    reasons = dict(_reason(text) for text in by_design)
     given = {name: value for name, value in options.items() if value != _OPTIONS[name].default and value != {}}
 
     from metatomic_core.adapters.progress import Progress
@@ -118,6 +126,7 @@ def check_command(
             effort=effort,
             only=only,
             options=given,
+            by_design=reasons,
             seed=seed,
             date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
             command=_command(),
@@ -126,6 +135,14 @@ def check_command(
     _write(report, folder, page, as_json)
     if report.grade.value == "fail":
         ctx.exit(1)
+
+
+def _reason(text: str) -> tuple[str, str]:
+    """Read NAME=REASON."""
+    name, _, reason = text.partition("=")
+    if not name.strip() or not reason.strip():
+        raise click.UsageError(f"expected --by-design NAME=REASON, got '{text}'")
+    return name.strip(), reason.strip()
 
 
 def _images(path: str | None, file_format: str | None, index: str) -> "Sequence[ase.Atoms] | None":

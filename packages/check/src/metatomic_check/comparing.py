@@ -18,6 +18,9 @@ PARTS = ("energy", "forces", "virial", "atomic_energies")
 _UNITS = {"energy": "eV/atom", "forces": "eV/angstrom", "virial": "eV/atom", "atomic_energies": "eV"}
 # Virials add up products with distances, tens of angstroms in a model with several layers.
 _FACTORS = {"virial": 10.0}
+# Up to which part of typical forces a model may depend on how space is turned without being wrong: networks that learn
+# it from data are about that good where they are good; those that are worse, or have a field, declare it.
+LEARNED = 0.05
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,15 +7,11 @@ import numpy as np
 
 from metatomic_check.asking import Said, lacking, usable
 from metatomic_check.bench import Bench
-from metatomic_check.comparing import Case, compare
+from metatomic_check.comparing import LEARNED, Case, compare
 from metatomic_check.finding import Finding, Grade
 from metatomic_check.geometry import mapped, moved, rotation, taken
 from metatomic_check.table import check
 from metatomic_core.engine import Structure
-
-# Architectures that learn rotations from data are off by up to a quarter of typical forces (a small PET, trained for
-# minutes, at a molecule that it never saw); a component that is lost or a cell that is transposed, by more.
-_LEARNED = 0.5
 
 
 def _same(said: Said) -> Said:
@@ -126,7 +122,7 @@ def inversion(bench: Bench) -> Iterator[Finding]:
 
 def _if_any(bench: Bench, name: str, cases: list[Case], action: str, consequence: str) -> Iterator[Finding]:
     if cases:
-        yield from compare(bench, name, cases, action, consequence, tolerated=_LEARNED)
+        yield from compare(bench, name, cases, action, consequence, tolerated=LEARNED)
         return
     yield Finding(name, Grade.NOT_APPLICABLE, "The inputs of all structures may have directions in space.")
 
