@@ -20,11 +20,13 @@ LACKS = {
     **dict.fromkeys(("selected atoms", "variants", "direct predictions", "kernels", "devices"), _FIXED),
     "inputs": "its files have species, positions and cells",
 }
+LEFT_OUT = {"positions_that_are_not_numbers": "its text files have numbers only, and are refused as unreadable"}
 
 
 class CppExample(Subject):
     name = "C++ example"
     lacks = LACKS
+    left_out = LEFT_OUT
     program = None
 
     def evaluate(self, request):
@@ -41,9 +43,13 @@ class CppExample(Subject):
         return answers
 
 
-class TestCppExample(ContractTests):
-    subject = CppExample()
+SUBJECT = CppExample()
 
-    @pytest.fixture(scope="class", autouse=True)
-    def _program(self, tmp_path_factory):
-        self.subject.program = compiled(tmp_path_factory.mktemp("cpp"))
+
+@pytest.fixture(scope="module", autouse=True)
+def _program(tmp_path_factory):
+    SUBJECT.program = compiled(tmp_path_factory.mktemp("cpp"))
+
+
+class TestCppExample(ContractTests):
+    subject = SUBJECT
