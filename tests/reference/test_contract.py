@@ -9,8 +9,19 @@ from metatomic_ase.subject import Ase
 from metatomic_core.testing.pytest import ContractTests
 from metatomic_core.writing import convert
 
-LACKS = {"kernels": "a file of the reference has no program of ours"}
-LEFT_OUT = {**Ase.left_out, "missing_file": "there is nothing to convert"}
+LACKS = {
+    "kernels": "a file of the reference has no program of ours",
+    "outputs": "the trial model has a dipole, which the reference does not know by this name",
+    "variants": "as outputs: of the same model",
+    "direct predictions": "as outputs: of the same model",
+}
+LEFT_OUT = {
+    **Ase.left_out,
+    "missing_file": "there is nothing to convert",
+    "gradient_by_default": "as outputs: of the same model",
+    "inputs_of_atoms": "the trial model wants charges in aC, which the reference does not know",
+    "inputs_that_change": "the trial model wants charges in aC, which the reference does not know",
+}
 
 
 class FilesOfTheReference(Ase):
