@@ -87,7 +87,8 @@ class EngineSubject(Subject):
         key = (model, repr(sorted(chosen.items())))
         if key not in self._engines:
             if chosen["kernel"] == "compiled":
-                compile_model(str(model))
+                # has all that the other flavors have, and is there for selected atoms, too
+                compile_model(str(model), flavors=["everything"])
             self._engines[key] = Engine(model, **_UNITS, **chosen)
         return self._engines[key]
 
