@@ -68,6 +68,9 @@ static torch::Tensor find_pairs(const Structure &structure, double cutoff, bool 
 }
 
 static void print(const std::string &name, const torch::Tensor &values) {
+    // a model may give anything, and a simulation would go on with it
+    if (!torch::isfinite(values).all().item<bool>())
+        throw std::runtime_error("expected finite values of " + name + " from the model, got nan or infinity");
     auto rows = values.to(torch::kCPU).reshape({-1, values.dim() > 1 ? 3 : 1});
     std::cout << name << "\n";
     for (int64_t i = 0; i < rows.size(0); i++)

@@ -1,21 +1,16 @@
 """The C++ example program, which needs libtorch only, gives what Python gives."""
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import models
 import numpy as np
 import pytest
 import torch
+from cpp_program import RESULTS, compiled, libraries, printed, run, write_structure
 
 from metatomic_core import load_atomistic_model
-from metatomic_core.files.shared_libraries import mapped_libraries
 from metatomic_core.neighbor_lists import NeighborLists
-
-SOURCE = Path(__file__).parents[2] / "examples" / "cpp"
-RESULTS = {"energy": "energy", "forces": "energy", "virial": "energy"}
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,14 +24,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     """The compiled example."""
-    build = tmp_path_factory.mktemp("cpp")
-    for command in (
-        ["cmake", "-S", SOURCE, "-B", build, f"-DCMAKE_PREFIX_PATH={torch.utils.cmake_prefix_path}"],
-        ["cmake", "--build", build],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return build / "evaluate"
+    return compiled(tmp_path_factory.mktemp("cpp"))
 
 
 @pytest.fixture(scope="module")
@@ -46,40 +34,6 @@ def exported(tmp_path_factory):
     nm_kj = models.wrap(models.TwoLists(96.0, 0.1), energy_unit="kJ/mol", length_unit="nm", interaction_range=0.4)
     nm_kj.save(str(path))
     return path
-
-
-def libraries():
-    mapped = mapped_libraries()
-    return [str(mapped[name]) for name in ("libmetatensor.so", "libmetatensor_torch.so")]
-
-
-def write_structure(path, structure):
-    lines = [str(len(structure.types))]
-    for vector, periodic in zip(structure.cell.tolist(), structure.pbc, strict=True):
-        lines.append(f"{vector[0]!r} {vector[1]!r} {vector[2]!r} {int(periodic)}")
-    for atomic_type, position in zip(structure.types, structure.positions.tolist(), strict=True):
-        lines.append(f"{atomic_type} {position[0]!r} {position[1]!r} {position[2]!r}")
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def run(program, *arguments):
-    command = [str(argument) for argument in (program, *arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-
-
-def printed(text):
-    """Read what the program prints: a name on a line of its own, then numbers."""
-    found = {}
-    for line in text.splitlines():
-        if line in RESULTS:
-            name = line
-            found[name] = []
-        else:
-            found[name].append([float(word) for word in line.split()])
-    return {name: np.array(rows) for name, rows in found.items()}
 
 
 def evaluated(path, structure):

@@ -18,17 +18,18 @@ TITLES = {"BSD-3-Clause": "BSD 3-Clause License", "GPL-2.0-only": "GNU GENERAL P
 TOOLS = tomllib.loads((PACKAGES.parent / "pyproject.toml").read_text("utf-8"))["tool"]
 ENGINES = TOOLS["ruff"]["lint"]["flake8-tidy-imports"]["banned-module-level-imports"]
 
+# modules that only the contract suite loads, and no command
+SUBJECTS = ("inputs", "subject")
+
 # imports a package and all its modules, with some packages made impossible to import
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 sys.modules.update(dict.fromkeys({blocked!r}))
 package = importlib.import_module({module!r})
 for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-    if info.name not in {but!r}:
+    if info.name.rpartition(".")[2] not in {but!r}:
         importlib.import_module(info.name)
 """
-# what only the contract suite and `metatomic check` load
-SUBJECTS = {"metatomic_lammps.inputs", "metatomic_lammps.subject"}
 
 
 def project(folder):

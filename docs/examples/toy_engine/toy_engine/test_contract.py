@@ -1,0 +1,9 @@
+"""All standard tests, for ``pytest --pyargs toy_engine``."""
+
+from metatomic_core.testing.pytest import ContractTests
+
+from .subject import SUBJECT
+
+
+class TestToyEngine(ContractTests):
+    subject = SUBJECT
