@@ -1,5 +1,6 @@
 """The template: what i-PI does not send, namely types, periodicity, and inputs such as masses and charges."""
 
+import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import ase.io
 import numpy as np
 
 from metatomic_core import ModelOutput
+from metatomic_core.adapters import in_one_line
 from metatomic_core.adapters.inputs import ALWAYS_KNOWN, input_values, source_of
 
 from .units import ANGSTROM
@@ -82,7 +84,7 @@ def read_structure(path: str | os.PathLike[str]) -> ase.Atoms:
         atoms: ase.Atoms = ase.io.read(path, index=0)  # type: ignore[assignment]
     except Exception as error:
         raise ValueError(
-            f"expected a structure that ASE reads in '{path}', got {type(error).__name__}: {error}"
+            f"expected a structure that ASE reads in '{path}', got {type(error).__name__}: {in_one_line(error)}"
         ) from error
     if len(atoms) == 0:
         raise ValueError(f"expected a structure with atoms in '{path}', got none")
@@ -102,7 +104,10 @@ def _read_ipi_xyz(path: Path) -> ase.Atoms:
     with path.open(encoding="utf-8") as file:
         n_atoms = int(file.readline())
         comment = file.readline()
-        rows = [file.readline().split() for _ in range(n_atoms)]
+        # as many as there are, whatever the first line says
+        rows = [line.split() for line in itertools.islice(file, n_atoms)]
+    if len(rows) != n_atoms:
+        raise ValueError(f"expected {n_atoms} atoms as the first line says, got {len(rows)}")
     atoms = ase.Atoms([row[0] for row in rows], [[float(x) for x in row[1:4]] for row in rows], pbc=True)
     # without a unit, i-PI means bohr
     atoms.positions *= _angstrom(_IPI_POSITIONS, comment)

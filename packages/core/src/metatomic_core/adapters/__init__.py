@@ -15,6 +15,7 @@ from metatomic_core.foundation.elements import masses, symbols
 from metatomic_core.foundation.finite import all_finite
 from metatomic_core.foundation.hashes import file_sha256
 from metatomic_core.foundation.plugins import Plugin, load_plugin, plugins
+from metatomic_core.foundation.quoting import in_one_line
 
 __all__ = [
     "Plugin",
@@ -24,6 +25,7 @@ __all__ = [
     "check_choice",
     "check_type",
     "file_sha256",
+    "in_one_line",
     "load_plugin",
     "masses",
     "plugins",
