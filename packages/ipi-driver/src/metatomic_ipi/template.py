@@ -1,6 +1,5 @@
 """The template: what i-PI does not send, namely types, periodicity, and inputs such as masses and charges."""
 
-import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import numpy as np
 from metatomic_core import ModelOutput
 from metatomic_core.adapters import in_one_line
 from metatomic_core.adapters.inputs import ALWAYS_KNOWN, input_values, source_of
+from metatomic_core.adapters.structure_files import check_declared_atoms
 
 from .units import ANGSTROM
 
@@ -79,9 +79,9 @@ def read_structure(path: str | os.PathLike[str]) -> ase.Atoms:
     if not path.is_file():
         raise ValueError(f"expected a file with a structure, got '{path}', which does not exist")
     try:
-        if _is_ipi_xyz(path):
-            return _read_ipi_xyz(path)
-        atoms: ase.Atoms = ase.io.read(path, index=0)  # type: ignore[assignment]
+        if path.suffix in (".xyz", ".extxyz"):
+            check_declared_atoms(path)
+        atoms: ase.Atoms = _read_ipi_xyz(path) if _is_ipi_xyz(path) else ase.io.read(path, index=0)  # type: ignore[assignment]
     except Exception as error:
         raise ValueError(
             f"expected a structure that ASE reads in '{path}', got {type(error).__name__}: {in_one_line(error)}"
@@ -104,10 +104,7 @@ def _read_ipi_xyz(path: Path) -> ase.Atoms:
     with path.open(encoding="utf-8") as file:
         n_atoms = int(file.readline())
         comment = file.readline()
-        # as many as there are, whatever the first line says
-        rows = [line.split() for line in itertools.islice(file, n_atoms)]
-    if len(rows) != n_atoms:
-        raise ValueError(f"expected {n_atoms} atoms as the first line says, got {len(rows)}")
+        rows = [file.readline().split() for _ in range(n_atoms)]
     atoms = ase.Atoms([row[0] for row in rows], [[float(x) for x in row[1:4]] for row in rows], pbc=True)
     # without a unit, i-PI means bohr
     atoms.positions *= _angstrom(_IPI_POSITIONS, comment)

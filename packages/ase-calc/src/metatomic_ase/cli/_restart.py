@@ -120,7 +120,8 @@ def read_restart(path: str) -> Restart:
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"expected a restart file, got '{path}', which does not exist")
-    if not zipfile.is_zipfile(path):
+    # a pipe or a device may never end
+    if not Path(path).is_file() or not zipfile.is_zipfile(path):
         raise ValueError(f"expected a restart file of `metatomic md`, got '{path}', which is another kind of file")
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
