@@ -37,6 +37,8 @@ _FILES = [
     "md.restart",
     "potential.eam",
     "/dev/null",
+    "/dev/zero",
+    "fifo",
 ]
 _OUTPUTS = ["new.pt", "new.traj", "new.extxyz", "new.what", "model.pt", "no/folder/x.pt", ".", "", "/proc/x/y", "-"]
 _QUANTITIES = ["1 fs", "300 K", "1 bar", "0.5", "1 eV", "nan fs", "1e999 K", "-1 fs", "2 parsec", "1 fs fs"]
@@ -131,6 +133,7 @@ def _place(folder: Path) -> Iterator[None]:
     place.mkdir()
     for name, content in contents.items():
         (place / name).write_bytes(content)
+    os.mkfifo(place / "fifo")
     before = Path.cwd()
     os.chdir(place)
     try:
@@ -170,8 +173,12 @@ def _run(line: List[str], folder: Path) -> None:
     raise ValueError(text if text.startswith("expected") else f"expected another command line, got: {text}")
 
 
+def _prepare() -> None:
+    seeds.restart_file()
+
+
 def _refuse_to_compile(*arguments: Any, **options: Any) -> None:
     raise ValueError("expected a test that does not compile, got one that would")
 
 
-COMMAND_TARGETS = [Target("command_line", st.deferred(_lines), _run, 150, executes=True)]
+COMMAND_TARGETS = [Target("command_line", st.deferred(_lines), _run, 150, executes=True, prepare=_prepare)]

@@ -67,7 +67,7 @@ def _load(content: bytes, folder: Path) -> None:
 
 def _whole_models() -> SearchStrategy[bytes]:
     """A model with another header; or with damage that its archive tells of, or code that is no text."""
-    headers = mutated_json([_own_header()], _KEYS).map(lambda header: _with_header(header, seeds.model_entries()))
+    headers = mutated_json([own_header()], _KEYS).map(model_with_header)
     damaged = mutated_bytes([seeds.model_file().read_bytes()], most=3)
     codes = [name for name, _ in seeds.model_entries() if "/code/" in name and name.endswith(".py")]
 
@@ -81,7 +81,13 @@ def _whole_models() -> SearchStrategy[bytes]:
     return st.one_of(headers, headers, headers, damaged, codes_damaged)
 
 
-def _own_header() -> Dict[str, Any]:
+def model_with_header(header: bytes) -> bytes:
+    """Give a model file with another header."""
+    return _with_header(header, seeds.model_entries())
+
+
+def own_header() -> Dict[str, Any]:
+    """Give the header of that file as it is."""
     (text,) = [content for name, content in seeds.model_entries() if name.endswith(f"/{HEADER_FILE}")]
     header: Dict[str, Any] = json.loads(text)
     return header

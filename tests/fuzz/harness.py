@@ -62,6 +62,8 @@ class Target:
         Whether it may run other programs, and write outside of the folder.
     outcomes
         What must be among the results of some hundred inputs: those that are all refused try little.
+    prepare
+        Makes what it needs, once; called before each input, without any limit.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Target:
     allowed: Tuple[Type[Exception], ...] = (ValueError, TypeError, OSError)
     executes: bool = False
     outcomes: Tuple[str, ...] = (ACCEPTED, REFUSED)
+    prepare: Callable[[], Any] = tuple
 
 
 def judge(target: Target, value: Any) -> str:
@@ -83,6 +86,7 @@ def judge(target: Target, value: Any) -> str:
     Exception
         If it raised what is not allowed.
     """
+    target.prepare()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         folder, out = Path(name), Path(name, "out")
         out.mkdir()

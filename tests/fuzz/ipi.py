@@ -17,13 +17,19 @@ from metatomic_ipi.restart import make_permanent, write_continuation
 
 from . import seeds
 from .harness import ACCEPTED, REFUSED, FindingError, Target
-from .mutations import mutated_bytes, mutated_text, one_of
+from .mutations import mutated_bytes, mutated_text, mutated_xml, one_of
 
+# Stands for a byte that is no text.
+_BROKEN = "\ue000"
 _ANSWERS = (b"NEEDINIT    ", b"READY       ", b"HAVEDATA    ", b"FORCEREADY  ")
 
 
 def _message(name: str) -> bytes:
     return name.ljust(12).encode()
+
+
+def _as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass").replace(_BROKEN.encode(), b"\xff")
 
 
 def _init(text: str) -> bytes:
@@ -116,7 +122,7 @@ def _go_on(given: Tuple[str, str, Any], folder: Path) -> None:
     restart, first, steps = given
     place = folder / "out"
     for name, text in (("RESTART", restart), ("input.xml", first)):
-        (folder / name).write_bytes(text.encode("utf-8", "surrogatepass"))
+        (folder / name).write_bytes(_as_bytes(text))
     (folder / "template.xyz").write_text("")
     try:
         settings = write_continuation(folder, steps)
@@ -152,14 +158,17 @@ def _continuations() -> SearchStrategy[Tuple[str, str, Any]]:
         "<port> x </port>",
         "mode='x'",
         "&x;",
+        _BROKEN,
     ]
-    texts = mutated_text(restarts, tokens, 3)
-    return st.tuples(texts, st.one_of(one_of(firsts), mutated_text(firsts, tokens, 3)), one_of([None, 5, 10**9]))
+    values = ["[ 0_, 300 ]", "[ 0_, x ]", "[]", "inet", "shm"]
+    texts = st.one_of(mutated_text(restarts, tokens, 2), mutated_xml(restarts, values), mutated_xml(restarts, values))
+    given = st.one_of(one_of(firsts), mutated_text(firsts, tokens, 2), mutated_xml(firsts, values))
+    return st.tuples(texts, given, one_of([None, 5, 10**9]))
 
 
 def _make_permanent(text: str, folder: Path) -> None:
     path = folder / "RESTART"
-    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    path.write_bytes(_as_bytes(text))
     make_permanent(path)
     if not path.is_file() or (folder / "RESTART.new").exists():
         raise FindingError("expected one file, whole")
@@ -178,7 +187,7 @@ _TABLE = """\
 
 def _read_table(text: str, folder: Path) -> None:
     path = folder / "simulation.out"
-    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    path.write_bytes(_as_bytes(text))
     found = columns(path)
     if len({len(values) for values in found.values()}) > 1:
         raise FindingError("expected columns of one length")
@@ -187,7 +196,7 @@ def _read_table(text: str, folder: Path) -> None:
 
 
 def _read_frequencies(text: str, folder: Path) -> None:
-    (folder / "simulation.phonons.eigval").write_bytes(text.encode("utf-8", "surrogatepass"))
+    (folder / "simulation.phonons.eigval").write_bytes(_as_bytes(text))
     frequencies(folder, "simulation")
 
 
@@ -209,6 +218,12 @@ IPI_TARGETS: List[Target] = [
         100,
         outcomes=(ACCEPTED,),
     ),
-    Target("ipi_table", mutated_text([_TABLE], ["#", "-->", "step", "{", "}"]), _read_table, 300, outcomes=(ACCEPTED,)),
+    Target(
+        "ipi_table",
+        mutated_text([_TABLE], ["#", _BROKEN, "-->", "step", "{", "}"]),
+        _read_table,
+        300,
+        outcomes=(ACCEPTED,),
+    ),
     Target("ipi_frequencies", mutated_text(["1.0e-5\n2.0e-5\n-1.0e-6\n"], ["#"]), _read_frequencies, 100),
 ]

@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import warnings
+import xml.etree.ElementTree as ET
 import zipfile
 from typing import Any, Callable, List, Mapping, NamedTuple, Sequence, Tuple
 
@@ -225,6 +226,38 @@ def mutated_json(seeds: Sequence[Any], names: Sequence[str] = (), most: int = 3)
     structured = st.builds(written, texts, st.lists(edits, max_size=most))
     damaged = mutated_bytes([json.dumps(seed).encode() for seed in seeds], [b"{", b"]", b"\xff", b'"', b"1e999"], 2)
     return st.one_of(structured, structured, structured, damaged)
+
+
+def mutated_xml(seeds: Sequence[str], values: Sequence[str] = (), most: int = 3) -> SearchStrategy[str]:
+    """XML whose elements were dropped, repeated and filled with other texts and attributes."""
+
+    def change(kind: str, place: int, value: str) -> Callable[[ET.Element], None]:
+        def changed(root: ET.Element) -> None:
+            elements = list(root.iter())
+            element = elements[_at(place, len(elements))]
+            if kind == "text":
+                element.text = value
+            elif kind == "attribute" and element.attrib:
+                element.attrib[[*element.attrib][_at(place * 7 % 10000, len(element.attrib))]] = value
+            elif kind == "rename":
+                element.tag = elements[_at(place * 7 % 10000, len(elements))].tag
+            elif kind == "repeat":
+                element.append(copy.deepcopy(element))
+            elif kind == "drop":
+                element.clear()
+
+        return changed
+
+    def made(text: str, changes: Sequence[Callable[[ET.Element], None]]) -> str:
+        root = ET.fromstring(text)  # noqa: S314  (our own)
+        for each in changes:
+            each(root)
+        # what is before the first element stays: comments are among it
+        return text[: text.index("<simulation")] + ET.tostring(root, "unicode")
+
+    kinds = st.sampled_from(["text", "text", "attribute", "attribute", "rename", "repeat", "drop"])
+    texts = st.one_of(one_of([*values, *NUMBER_TEXTS]), one_of(ODD_TEXTS))
+    return st.builds(made, one_of(list(seeds)), st.lists(st.builds(change, kinds, _PLACES, texts), max_size=most))
 
 
 Entries = List[Tuple[str, bytes]]

@@ -55,7 +55,7 @@ def search_until(target: Target, end: float, number: int, found: Dict[Signature,
         profile = settings(_SETTINGS, max_examples=max(20, target.examples // 2), derandomize=False)
         try:
             counts += _search(target, profile, seed(number), set(found), last)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is)
             signature = signature_of(error)
             found[signature] = Problem(last[-1], signature, _text(error))
             counts["findings"] += 1
