@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from metatomic_core.adapters import in_one_line
+
 # Opcodes whose argument is text, those that keep what is on top of the stack, and that put it there again.
 _TEXTS = ("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE")
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
@@ -75,9 +77,10 @@ def contents_of(path: Path) -> Contents:
     try:
         for pickled in _pickles(path, entries):
             _scan(pickled, modules, names)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
         raise ValueError(
-            f"expected a checkpoint file, got '{path}', an archive that can not be read: {error}; copy it again"
+            f"expected a checkpoint file, got '{path}', an archive that can not be read: {in_one_line(error)}; copy it "
+            "again"
         ) from error
     return Contents(path, frozenset(entries), frozenset(modules), frozenset(names))
 

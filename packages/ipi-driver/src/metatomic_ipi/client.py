@@ -5,6 +5,7 @@ announces batches; POSDATA is a single structure, a batch, or a hint to look int
 along with POSDATA without asking for the status in between.
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,11 +15,14 @@ from unittest import mock
 
 import numpy as np
 
+from metatomic_core.adapters import in_one_line
+
 from .evaluation import Result
 from .protocol import EXIT, Connection, ProtocolError, ServerGoneError, header, int32
 
 _MAX_ATOMS = 100_000_000
 _MAX_BATCH = 1 << 20
+_NUMBER = re.compile(r"[0-9]{1,9}")
 # order in which i-PI names its segments, with the size per structure as a function of the number of atoms
 _SEGMENTS: dict[str, Callable[[int], int]] = {
     "pos": lambda n: 3 * n,
@@ -171,11 +175,15 @@ class Client:
             try:
                 segment = _attached(name)
             except (OSError, ValueError) as error:
-                raise ProtocolError(f"expected shared memory '{name}' of i-PI, got {error}") from error
+                raise ProtocolError(
+                    f"expected shared memory '{in_one_line(name)}' of i-PI, got {in_one_line(error)}"
+                ) from error
             self._segments.append(segment)
             shape = (self._batch_size, size(self._n_atoms))
             if segment.size < 8 * shape[0] * shape[1]:
-                raise ProtocolError(f"expected shared memory '{name}' for {shape} numbers, got {segment.size} bytes")
+                raise ProtocolError(
+                    f"expected shared memory '{in_one_line(name)}' for {shape} numbers, got {segment.size} bytes"
+                )
             self._views[kind] = np.ndarray(shape, dtype=np.float64, buffer=segment.buf)
 
     def _getforce(self) -> None:
@@ -219,8 +227,10 @@ def _announced_batch(text: str) -> int:
     for token in text.split(","):
         key, _, value = token.partition(":")
         if key.strip() == "batch_size":
-            if not value.strip().isdigit() or not 1 <= int(value) <= _MAX_BATCH:
-                raise ProtocolError(f"expected a number for batch_size from i-PI, got '{value.strip()}'")
+            digits = value.strip()
+            # not all that Python calls a digit is a number, and not every length of them
+            if not _NUMBER.fullmatch(digits) or not 1 <= int(digits) <= _MAX_BATCH:
+                raise ProtocolError(f"expected a number for batch_size from i-PI, got '{in_one_line(digits, 40)}'")
             return int(value)
     return 1
 

@@ -1,11 +1,14 @@
 """What i-PI writes, read back: the table of properties, frequencies, and pictures of them."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from metatomic_core.adapters import in_one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,9 +51,22 @@ def columns(path: Path) -> dict[str, np.ndarray]:
             continue
         words = line.split()
         if len(words) == len(names):
-            rows.append([float(word) for word in words])
+            rows.append(_numbers(words))
+    # in a damaged file, lines of names come after rows
+    rows = [row for row in rows if len(row) == len(names)]
     table = np.array(rows).reshape(len(rows), len(names))
-    return {name: table[:, index] for index, name in names.items()}
+    return {name: table[:, index] for index, name in names.items() if index < table.shape[1]}
+
+
+def _numbers(words: Sequence[str]) -> list[float]:
+    """Give the numbers of a row; NaN for what is none, as in a row that is half written, or damaged."""
+    row = []
+    for word in words:
+        try:
+            row.append(float(word))
+        except ValueError:
+            row.append(math.nan)
+    return row
 
 
 def last_row(path: Path) -> dict[str, float]:
@@ -71,16 +87,26 @@ def last_row(path: Path) -> dict[str, float]:
     for text in reversed(lines):
         words = text.split()
         if len(words) == len(names) and not text.startswith("#"):
-            return {name: float(words[index]) for index, name in names.items()}
+            row = _numbers(words)
+            return {name: row[index] for index, name in names.items() if index < len(row)}
     return {}
 
 
 def frequencies(directory: Path, prefix: str) -> np.ndarray:
-    """Read the frequencies that i-PI has written for phonons, in 1/cm, imaginary ones as negative numbers."""
+    """Read the frequencies that i-PI has written for phonons, in 1/cm, imaginary ones as negative numbers.
+
+    Raises
+    ------
+    ValueError
+        If the file has something else.
+    """
     files = sorted(directory.glob(f"{prefix}.phonons*.eigval"))
     if not files:
         return np.zeros(0)
-    squares = np.loadtxt(files[-1], ndmin=1).reshape(-1)
+    try:
+        squares = np.loadtxt(files[-1], ndmin=1).reshape(-1)
+    except ValueError as error:
+        raise ValueError(f"expected frequencies in '{files[-1]}', got {in_one_line(error)}") from error
     found: np.ndarray = np.sort(np.sign(squares) * np.sqrt(np.abs(squares))) * _INVERSE_CM
     return found
 

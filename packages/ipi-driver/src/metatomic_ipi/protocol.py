@@ -5,6 +5,7 @@ machine.  What the messages mean is in `client`.
 """
 
 import contextlib
+import math
 import select
 import socket
 import time
@@ -20,6 +21,8 @@ _GETFORCE_DELAY = 1e-3
 # Seconds that a close waits for i-PI to notice.
 _LINGER = 1.0
 _CHUNK = 1 << 16
+# Bytes of a message for which there is room at once: positions of a million atoms.
+_TRUSTED = 1 << 25
 
 
 class ServerGoneError(ConnectionError):
@@ -121,18 +124,22 @@ class Connection:
             # as a rule: one call of the system takes all that i-PI has sent
             taken, self._ahead = self._ahead[:n_bytes], self._ahead[n_bytes:]
             return taken
-        buffer = memoryview(bytearray(n_bytes))
+        data = bytearray(min(n_bytes, max(_TRUSTED, 2 * len(self._ahead))))
         position = len(self._ahead)
-        buffer[:position] = self._ahead
+        data[:position] = self._ahead
         self._ahead = memoryview(b"")
-        self._receive_rest(buffer, position)
-        return buffer
-
-    def _receive_rest(self, buffer: memoryview, position: int) -> None:
-        """Fill a buffer from a position on."""
-        n_bytes = len(buffer)
         end = time.monotonic() + self._message_limit
-        while position < n_bytes:
+        position = self._receive_rest(data, position, n_bytes, end)
+        while len(data) < n_bytes:
+            # what arrives takes room, not what another program says will
+            data.extend(bytes(min(n_bytes, 2 * len(data)) - len(data)))
+            position = self._receive_rest(data, position, n_bytes, end)
+        return memoryview(data)
+
+    def _receive_rest(self, data: bytearray, position: int, n_bytes: int, end: float) -> int:
+        """Fill the room for a message from a position on; give the next position."""
+        buffer = memoryview(data)
+        while position < len(buffer):
             self._socket.settimeout(max(1e-3, end - time.monotonic()))
             try:
                 received = self._socket.recv_into(buffer[position:])
@@ -149,6 +156,9 @@ class Connection:
                     "bytes"
                 )
             position += received
+        # or else it could not grow
+        buffer.release()
+        return position
 
     def read_ahead(self) -> None:
         """Take what has arrived out of the hands of the system, before a long silence.
@@ -177,7 +187,7 @@ class Connection:
 
     def receive_array(self, shape: tuple[int, ...]) -> np.ndarray:
         """Receive an array of float64."""
-        n_bytes = 8 * int(np.prod(shape))
+        n_bytes = 8 * math.prod(shape)
         return np.frombuffer(self.receive(n_bytes), dtype=np.float64).reshape(shape)
 
     def receive_int(self, name: str, largest: int) -> int:

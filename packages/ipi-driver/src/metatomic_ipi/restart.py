@@ -5,7 +5,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from .input_xml import CASES
+from metatomic_core.adapters import check_choice, in_one_line
+
+from .input_xml import CASES, SOCKET_MODES
 
 # What i-PI puts before the name of a socket if nothing else is said; what a user's client looks for.
 _PERMANENT = "/tmp/ipi_"
@@ -18,7 +20,8 @@ def make_permanent(restart: Path) -> None:
     """Take the directory of sockets of a run, which is gone, out of its RESTART, so that ``i-pi RESTART`` goes on."""
     if not restart.is_file():
         return
-    text = restart.read_text(encoding="utf-8")
+    # whatever else is in it stays as it is
+    text = restart.read_text(encoding="utf-8", errors="surrogateescape")
     changed = _PREFIX.sub(
         lambda found: (
             f"<sockets_prefix> {_PERMANENT} </sockets_prefix>"
@@ -30,7 +33,7 @@ def make_permanent(restart: Path) -> None:
     )
     if changed != text:
         new = restart.with_name(restart.name + ".new")
-        new.write_text(changed, encoding="utf-8")
+        new.write_text(changed, encoding="utf-8", errors="surrogateescape")
         new.replace(restart)
 
 
@@ -57,33 +60,43 @@ def write_continuation(directory: Path, steps: int | None) -> dict[str, Any]:
     for name in ("RESTART", "input.xml", "template.xyz"):
         if not (directory / name).is_file():
             raise ValueError(f"expected '{name}' in '{directory}' to go on from, got none; start without --continue")
-    text = (directory / "RESTART").read_text(encoding="utf-8")
-    first = (directory / "input.xml").read_text(encoding="utf-8")
     try:
+        text = (directory / "RESTART").read_text(encoding="utf-8")
+        first = (directory / "input.xml").read_text(encoding="utf-8")
         root, given = ET.fromstring(text), ET.fromstring(first)  # noqa: S314  (files of the own run)
-    except ET.ParseError as error:
-        raise ValueError(f"expected files of i-PI in '{directory}', got one that is no XML: {error}") from error
+    except (ET.ParseError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"expected files of i-PI in '{directory}', got one that is no XML: {in_one_line(error)}"
+        ) from error
     described = _CASE.search(first)
     names = {case.help: name for name, case in CASES.items()}
     if described is None or described.group(1) not in names:
         raise ValueError(f"expected an input of metatomic-ipi in '{directory}', got another one; use i-pi RESTART")
-    total = int(root.findtext("total_steps", "0"))
-    done = int(root.findtext("step", "0"))
+    try:
+        total, done = int(root.findtext("total_steps", "0")), int(root.findtext("step", "0"))
+        settings = {"case": names[described.group(1)], **_settings(given, names[described.group(1)])}
+    except (ValueError, IndexError) as error:
+        raise ValueError(
+            f"expected files that i-PI and metatomic-ipi wrote in '{directory}', got {in_one_line(error)}"
+        ) from error
     if steps is not None:
         text = _STEPS.sub(f"<total_steps> {steps} </total_steps>", text, count=1)
         total = steps
     if done >= total:
         raise ValueError(f"expected steps that are left, got a run that has done {done} of {total}; add --steps")
     (directory / "continue.xml").write_text(text, encoding="utf-8")
-    socket = given.find("ffsocket")
-    output = given.find("output")
+    return {**settings, "steps": total}
+
+
+def _settings(given: ET.Element, case: str) -> dict[str, Any]:
+    """Read fields of `input_xml.Settings` from an input; a ValueError or IndexError if they are not there."""
+    socket, output = given.find("ffsocket"), given.find("output")
     settings: dict[str, Any] = {
-        "case": names[described.group(1)],
-        "steps": total,
         "prefix": "simulation" if output is None else output.get("prefix", "simulation"),
         "mode": "ffdirect" if socket is None else socket.get("mode", "unix"),
     }
-    if settings["case"] == "remd":
+    check_choice("mode", settings["mode"], SOCKET_MODES)
+    if case == "remd":
         # "[ 0_, 300 ]": the name of a replica, and its temperature
         settings["temperatures"] = [
             float((one.text or "").strip(" []").split(",")[1]) for one in given.iter("instance")

@@ -11,7 +11,9 @@ import ase.io
 import numpy as np
 
 from metatomic_core import ModelOutput
+from metatomic_core.adapters import in_one_line
 from metatomic_core.adapters.inputs import ALWAYS_KNOWN, input_values, source_of
+from metatomic_core.adapters.structure_files import check_declared_atoms
 
 from .units import ANGSTROM
 
@@ -77,12 +79,12 @@ def read_structure(path: str | os.PathLike[str]) -> ase.Atoms:
     if not path.is_file():
         raise ValueError(f"expected a file with a structure, got '{path}', which does not exist")
     try:
-        if _is_ipi_xyz(path):
-            return _read_ipi_xyz(path)
-        atoms: ase.Atoms = ase.io.read(path, index=0)  # type: ignore[assignment]
+        if path.suffix in (".xyz", ".extxyz"):
+            check_declared_atoms(path)
+        atoms: ase.Atoms = _read_ipi_xyz(path) if _is_ipi_xyz(path) else ase.io.read(path, index=0)  # type: ignore[assignment]
     except Exception as error:
         raise ValueError(
-            f"expected a structure that ASE reads in '{path}', got {type(error).__name__}: {error}"
+            f"expected a structure that ASE reads in '{path}', got {type(error).__name__}: {in_one_line(error)}"
         ) from error
     if len(atoms) == 0:
         raise ValueError(f"expected a structure with atoms in '{path}', got none")

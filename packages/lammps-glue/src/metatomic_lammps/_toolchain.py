@@ -96,7 +96,7 @@ def _torch(folder: str | None) -> tuple[Path, str]:
     path = Path(folder).resolve()
     for file, pattern in (("build-version", r"(\S+)"), ("version.py", r"__version__ = '([^']+)'")):
         if (path / file).is_file():
-            match = re.search(pattern, (path / file).read_text())
+            match = re.search(pattern, (path / file).read_text("utf-8", "replace"))
             if match:
                 return path, match.group(1).partition("+")[0]
     raise ValueError(f"expected a directory of libtorch or torch for --torch, got '{path}', which has no version")
@@ -117,7 +117,11 @@ def _lammps(folder: str | None, known: int | None = None) -> tuple[Path, int]:
             raise ValueError(f"expected a date as 20250722 for `lammps_version`, got {known}")
         return headers, known
     version = headers / "version.h"
-    match = re.search(r'LAMMPS_VERSION "(\d+) (\w+) (\d+)"', version.read_text()) if version.is_file() else None
+    match = (
+        re.search(r'LAMMPS_VERSION "(\d+) (\w+) (\d+)"', version.read_text("utf-8", "replace"))
+        if version.is_file()
+        else None
+    )
     if match is None:
         raise ValueError(
             f"expected a file version.h with the headers of LAMMPS, got none in '{headers}'; give the version, as in "

@@ -120,13 +120,14 @@ def read_restart(path: str) -> Restart:
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"expected a restart file, got '{path}', which does not exist")
-    if not zipfile.is_zipfile(path):
+    # a pipe or a device may never end
+    if not Path(path).is_file() or not zipfile.is_zipfile(path):
         raise ValueError(f"expected a restart file of `metatomic md`, got '{path}', which is another kind of file")
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         text = json.loads(str(arrays["text"]))
-        if text["version"] > _VERSION:
+        if int(text["version"]) > _VERSION:
             raise _NewerError(
                 f"expected a restart file of version {_VERSION} or older, got '{path}' of version {text['version']}; "
                 "upgrade metatomic-ase"
@@ -146,8 +147,8 @@ def read_restart(path: str) -> Restart:
         )
     except _NewerError:
         raise
-    except (ValueError, KeyError, TypeError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
-        # what numpy and zipfile say of a file of another kind helps nobody
+    except Exception as error:
+        # what numpy, zipfile, json and ASE say of a file of another kind helps nobody, and comes in a dozen of types
         raise ValueError(
             f"expected a restart file of `metatomic md`, got '{path}', which is another kind of file, or damaged"
         ) from error

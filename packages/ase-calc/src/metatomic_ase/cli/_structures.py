@@ -13,10 +13,9 @@ from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
 from metatomic_core.adapters import symbols
 from metatomic_core.adapters.console import one_line
+from metatomic_core.adapters.structure_files import check_declared_atoms
 
 _INDEX = re.compile(r"[-+]?\d*(:[-+]?\d*){0,2}")
-# the shortest line of an atom, "H 0 0 0"
-_SHORTEST_LINE = 7
 # formats that hold energies, forces and stresses
 KEEPS_RESULTS = ("extxyz", "traj", "json", "db")
 
@@ -33,11 +32,14 @@ def read_structures(path: str, file_format: str | None = None, index: str = ":")
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"expected a file with structures, got '{path}', which does not exist")
+    if not Path(path).is_file() and not Path(path).is_dir():
+        raise ValueError(f"expected a file with structures, got '{path}', which is no regular file")
     if file_format is not None and file_format not in ioformats:
         raise ValueError(
             f"expected `--format` to be a format of ASE, got '{file_format}'; `ase info --formats` lists them"
         )
-    _check_size(path, file_format)
+    if file_format in ("xyz", "extxyz") or Path(path).suffix in (".xyz", ".extxyz"):
+        check_declared_atoms(path)
     try:
         structures = ase.io.read(path, index=index, format=file_format)
     except Exception as error:
@@ -53,26 +55,6 @@ def read_structures(path: str, file_format: str | None = None, index: str = ":")
     if not found:
         raise ValueError(f"expected structures in '{path}', got none for `--index` '{index}'")
     return found
-
-
-def _check_size(path: str, file_format: str | None) -> None:
-    """Refuse an xyz file that is too short for the atoms that it declares, which ASE would make room for.
-
-    Raises
-    ------
-    ValueError
-        If it is.
-    """
-    if Path(path).suffix not in (".xyz", ".extxyz") and file_format not in ("xyz", "extxyz"):
-        return
-    size = Path(path).stat().st_size
-    with open(path, "rb") as file:
-        declared = file.readline(64).strip()
-    if declared.isdigit() and int(declared) * _SHORTEST_LINE > size:
-        raise ValueError(
-            f"expected {int(declared)} atoms in '{path}', as its first line says, got a file of {size} bytes, which is "
-            "too short for them"
-        )
 
 
 def read_structure(path: str, file_format: str | None = None, index: str = "-1") -> ase.Atoms:

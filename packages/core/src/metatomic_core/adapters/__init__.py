@@ -15,6 +15,7 @@ from metatomic_core.foundation.elements import covalent_radii, masses, symbols
 from metatomic_core.foundation.finite import all_finite
 from metatomic_core.foundation.hashes import file_sha256
 from metatomic_core.foundation.plugins import Plugin, load_plugin, plugins
+from metatomic_core.foundation.quoting import in_one_line
 
 __all__ = [
     "Plugin",
@@ -25,6 +26,7 @@ __all__ = [
     "check_type",
     "covalent_radii",
     "file_sha256",
+    "in_one_line",
     "load_plugin",
     "masses",
     "plugins",

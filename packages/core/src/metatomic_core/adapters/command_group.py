@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 
 import click
 
-from .console import house_style, one_line, print_warning
+from metatomic_core.foundation.quoting import in_one_line
+
+from .console import LONGEST_MESSAGE, house_style, one_line, print_warning
 
 __all__ = ["CleanGroup", "SuggestingGroup"]
 
@@ -86,5 +88,6 @@ class CleanGroup(SuggestingGroup):
         return status if isinstance(status, int) else 0
 
     def _fail(self, message: str, status: int) -> int:
-        click.echo(f"{self.program}: error: {message}", err=True)
+        # what others wrote into names and files is in messages too, and terminals obey what is not printed
+        click.echo(f"{self.program}: error: {in_one_line(message, LONGEST_MESSAGE)}", err=True)
         return status

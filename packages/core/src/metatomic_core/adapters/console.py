@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from metatomic_core.foundation.quoting import in_one_line
+
 if TYPE_CHECKING:
     import rich.console
     import rich.table
 
 # Width of output that does not go to a terminal.
 _FILE_WIDTH = 120
+# Of an error, for people: they may have given a text of any length.
+LONGEST_MESSAGE = 800
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing files.")
@@ -51,7 +55,7 @@ def house_style(message: str) -> str:
     str
         The message in our form.
     """
-    text = " ".join(message.split()).rstrip(".")
+    text = in_one_line(message, LONGEST_MESSAGE)
     # click: "No such option '--jsn'. Did you mean '--json'?", and "(Did you mean one of: '--a', '--b'?)"
     text = text.replace(" (Did you mean", ". Did you mean").replace("?)", "?")
     text = text.replace(".. Did", ". Did").replace(". Did you mean", "; did you mean")

@@ -22,6 +22,7 @@ from typing import (
 )
 
 from metatomic_core.foundation.checks import check_choice, check_type
+from metatomic_core.foundation.quoting import in_one_line
 
 __all__ = ["ENGINE_OPTIONS", "EngineOptions", "Option", "Table", "checked_options", "known_option", "takes_options"]
 
@@ -185,7 +186,7 @@ def known_option(owner: str, name: str, table: Table) -> Option:
         names = {**{option.flag: known for known, option in table.items()}, **{known: known for known in table}}
         nearest = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean '{names[nearest[0]]}'" if nearest else f"known are {', '.join(table)}"
-        raise TypeError(f"expected an option of {owner}, got '{name}'; {hint}")
+        raise TypeError(f"expected an option of {owner}, got '{in_one_line(name)}'; {hint}")
     return table[name]
 
 

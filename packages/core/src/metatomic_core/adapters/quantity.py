@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-_NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+_NUMBER = re.compile(r"\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+
+_LONGEST = 1000
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]
@@ -41,7 +43,9 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]
         """Give the number in the unit of the option."""
         if isinstance(value, float):
             return value
-        matched = _NUMBER.fullmatch(str(value))
+        text = str(value)
+        # no more than a number of all digits with a unit, so that no text takes long
+        matched = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
         if matched is None:
             self.fail(f"expected a number with a unit, such as '{self._example}', got '{value}'", param, ctx)
         number, unit = float(matched.group(1)), matched.group(2)

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from metatomic_core.foundation.quoting import in_one_line
+
 from .options import Option, Table, known_option
 
 __all__ = [
@@ -144,7 +146,7 @@ def _variants(items: Sequence[str]) -> dict[str, str | None]:
     for item in items:
         name, separator, variant = item.partition("=")
         if not (name and separator and variant):
-            raise ValueError(f"expected NAME=VARIANT, such as energy=pbe, got '{item}'")
+            raise ValueError(f"expected NAME=VARIANT, such as energy=pbe, got '{in_one_line(item)}'")
         variants[name] = None if variant == OFF else variant
     return variants
 
@@ -257,7 +259,7 @@ def _from_text(name: str, value: Any, option: Option) -> Any:
     text = str(value)
     if option.kind is bool:
         if text.lower() not in ("true", "false"):
-            raise TypeError(f"expected `{name}` to be true or false, got '{text}'")
+            raise TypeError(f"expected `{name}` to be true or false, got '{in_one_line(text)}'")
         return text.lower() == "true"
     if option.or_off and text == OFF:
         return None
@@ -265,5 +267,5 @@ def _from_text(name: str, value: Any, option: Option) -> Any:
         try:
             return float(text)
         except ValueError:
-            raise TypeError(f"expected `{name}` to be a number, got '{text}'") from None
+            raise TypeError(f"expected `{name}` to be a number, got '{in_one_line(text)}'") from None
     return text

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from metatomic_core.foundation.quoting import in_one_line
+
 # What zipfile raises on damaged archives: RuntimeError where they seem to be encrypted, OSError for places outside.
 ZIP_ERRORS = (
     EOFError,
@@ -112,7 +114,7 @@ def check_size(entry: zipfile.ZipInfo, limit: int, where: str) -> None:
     if entry.file_size > limit:
         raise _TooLargeError(
             f"expected at most {limit / 1e6:.0f} MB in an entry of {entry.compress_size} bytes, got "
-            f"{entry.file_size / 1e6:.0f} MB in '{entry.filename}' of {where}"
+            f"{entry.file_size / 1e6:.0f} MB in '{in_one_line(entry.filename)}' of {where}"
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from metatomic_core.foundation.atomic_write import PathLike
 from metatomic_core.foundation.errors import MissingFileError, UnreadableFileError
+from metatomic_core.foundation.quoting import in_one_line
 
 from .archive import Archive, not_regular, opened, read_archive
 from .header import FORMAT_VERSION, HEADER_FILE, ModelHeader
@@ -76,32 +77,37 @@ def header_in(path: Path, archive: Archive | None) -> ModelHeader:
         raise UnreadableFileError(_foreign(path, archive.names))
     if archive.damaged:
         raise UnreadableFileError(
-            f"expected an intact model file, got '{path}' with damaged data in '{archive.damaged}'"
+            f"expected an intact model file, got '{path}' with damaged data in '{in_one_line(archive.damaged)}'"
         )
     try:
         content = json.loads(archive.extra[HEADER_FILE])
         version = int(content["format_version"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UnreadableFileError(
-            f"expected a valid header in model file '{path}', got damaged text: {error}"
+            f"expected a valid header in model file '{path}', got damaged text: {in_one_line(error)}"
         ) from error
     if version > FORMAT_VERSION:
         raise UnreadableFileError(
-            f"expected a model file of format version {FORMAT_VERSION}, got '{path}' of version {version}, "
-            f"written by metatomic-core {content.get('core_version', 'unknown')}; "
+            f"expected a model file of format version {FORMAT_VERSION}, got '{path}' of version {_short(version)}, "
+            f"written by metatomic-core {in_one_line(content.get('core_version', 'unknown'), 40)}; "
             "run `pip install --upgrade metatomic-core`"
         )
     if version < FORMAT_VERSION:
         raise UnreadableFileError(
-            f"expected a model file of format version {FORMAT_VERSION}, got '{path}' of version {version}, written by "
-            "a version before the first release; export the model again"
+            f"expected a model file of format version {FORMAT_VERSION}, got '{path}' of version {_short(version)}, "
+            "written by a version before the first release; export the model again"
         )
     try:
         return ModelHeader.from_dict(content)
     except (ValueError, OverflowError, RecursionError) as error:
         raise UnreadableFileError(
-            f"expected a valid header in model file '{path}', got one that is not: {error}"
+            f"expected a valid header in model file '{path}', got one that is not: {in_one_line(error)}"
         ) from error
+
+
+def _short(version: int) -> str:
+    # an integer that is too long is no text in Python
+    return str(version) if abs(version) < 10**9 else "of too many digits"
 
 
 def _not_an_archive(path: Path) -> str:

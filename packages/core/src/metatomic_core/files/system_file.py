@@ -26,6 +26,7 @@ from metatomic_core.data.neighbors import NeighborListOptions
 from metatomic_core.data.system import System
 from metatomic_core.foundation.atomic_write import checked_target, replaced_when_done
 from metatomic_core.foundation.errors import MissingFileError, UnreadableFileError
+from metatomic_core.foundation.quoting import in_one_line
 
 from .archive import not_regular, opened
 
@@ -244,8 +245,14 @@ def _decoded(content: bytes, where: str) -> System:
     try:
         return _system_from(entries)
     except _DAMAGED as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = _reason(error)
         raise UnreadableFileError(f"expected a system, got {where} with damaged or wrong data: {reason}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong; what NumPy advises about pickles would run what is in the file."""
+    text = in_one_line(error) or type(error).__name__
+    return "an array of Python objects, which are not loaded" if "allow_pickle" in text else text
 
 
 def _is_known(name: str) -> bool:

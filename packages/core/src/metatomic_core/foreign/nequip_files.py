@@ -26,6 +26,7 @@ from metatomic_core.files.archive import Archive, opened
 from metatomic_core.files.header import ModelHeader
 from metatomic_core.foundation.elements import SYMBOLS
 from metatomic_core.foundation.errors import UnavailableError, UnreadableFileError
+from metatomic_core.foundation.quoting import in_one_line
 from metatomic_core.kernels.machine import cpu_flags, lacks_for
 
 _METADATA = re.compile(r"(?:^|/)data/aotinductor/model/[^/]*_metadata\.json$")
@@ -124,7 +125,9 @@ def read(path: Path) -> NequipFile:
     try:
         texts = _texts(path)
     except (ValueError, zipfile.BadZipFile) as error:
-        raise UnreadableFileError(f"expected a package that nequip compiled, got '{path}': {error}") from error
+        raise UnreadableFileError(
+            f"expected a package that nequip compiled, got '{path}': {in_one_line(error)}"
+        ) from error
     missing = [name for name in (*_ALWAYS, "nequip_aoti_inputs", "nequip_aoti_outputs") if name not in texts]
     if missing:
         raise UnreadableFileError(
@@ -134,14 +137,15 @@ def read(path: Path) -> NequipFile:
     outputs = texts["nequip_aoti_outputs"].split()
     if set(inputs) not in (_SINGLE, _BATCHES) or len(set(inputs)) < len(inputs):
         raise ValueError(
-            f"expected a package with the inputs {' '.join(sorted(_SINGLE))}, got '{path}' with {' '.join(inputs)}; "
+            f"expected a package with the inputs {' '.join(sorted(_SINGLE))}, got '{path}' with "
+            f"{in_one_line(' '.join(inputs))}; "
             f"{_AGAIN}"
         )
     lacking = [name for name in _OUTPUTS if name not in outputs]
     if lacking or not {"stress", "virial"} & set(outputs):
         raise ValueError(
             f"expected a package that gives atomic_energy, forces and stress or virial, got '{path}', which gives "
-            f"{' '.join(outputs)}; {_AGAIN}"
+            f"{in_one_line(' '.join(outputs))}; {_AGAIN}"
         )
     cutoff = _cutoff(texts["r_max"], path)
     return NequipFile(
@@ -167,7 +171,7 @@ def _cutoff(text: str, path: Path) -> float:
     except ValueError:
         cutoff = math.nan
     if not (math.isfinite(cutoff) and cutoff > 0):
-        raise UnreadableFileError(f"expected a cutoff `r_max` above zero in '{path}', got '{text}'")
+        raise UnreadableFileError(f"expected a cutoff `r_max` above zero in '{path}', got '{in_one_line(text)}'")
     return cutoff
 
 
@@ -180,7 +184,8 @@ def _cutoffs(text: str, n_types: int, largest: float, path: Path) -> list[list[f
         values = []
     if len(values) != n_types**2 or not all(0 <= value <= largest for value in values):
         raise UnreadableFileError(
-            f"expected {n_types**2} cutoffs between 0 and {largest} in `per_edge_type_cutoff` of '{path}', got '{text}'"
+            f"expected {n_types**2} cutoffs between 0 and {largest} in `per_edge_type_cutoff` of '{path}', got "
+            f"'{in_one_line(text)}'"
         )
     return [values[i : i + n_types] for i in range(0, len(values), n_types)]
 
@@ -190,7 +195,8 @@ def _types(names: list[str], path: Path) -> list[int]:
     if others or len(set(names)) < len(names) or not names:
         raise ValueError(
             f"expected types of atoms that are called as their elements, each once, got '{path}' with "
-            f"{' '.join(names) or 'none'}; train or package the model with chemical symbols as `type_names`"
+            f"{in_one_line(' '.join(names)) or 'none'}; train or package the model with chemical symbols as "
+            "`type_names`"
         )
     return [SYMBOLS.index(name) + 1 for name in names]
 
@@ -208,20 +214,22 @@ def check_machine(file: NequipFile) -> None:
         wanted = getattr(file, name)
         if wanted and wanted != value:
             raise UnavailableError(
-                f"expected machine code for the {name} '{value}', got '{file.path}', which is for '{wanted}'; compile "
-                "it on a machine of this kind"
+                f"expected machine code for the {name} '{value}', got '{file.path}', which is for "
+                f"'{in_one_line(wanted)}'; compile it on a machine of this kind"
             )
     missing = _lacks(file.instructions)
     if missing:
         raise UnavailableError(
-            f"expected machine code for this processor, got '{file.path}', which is for {file.instructions} and needs "
-            f"{missing}; compile it on this machine, or on one as old"
+            f"expected machine code for this processor, got '{file.path}', which is for "
+            f"{in_one_line(file.instructions)} and needs {in_one_line(missing)}; compile it on this machine, or on "
+            "one as old"
         )
     if file.device == "cuda":
         _check_gpu(file)
     elif file.device != "cpu":
         raise UnavailableError(
-            f"expected a package for cpu or cuda, got '{file.path}', which is for '{file.device}'; {_AGAIN}"
+            f"expected a package for cpu or cuda, got '{file.path}', which is for '{in_one_line(file.device)}'; "
+            f"{_AGAIN}"
         )
 
 
@@ -235,7 +243,7 @@ def _check_gpu(file: NequipFile) -> None:
     if file.compute_capability not in ("", f"{major}{minor}"):
         raise UnavailableError(
             f"expected a package for compute capability {major}{minor}, that of this GPU, got '{file.path}', which is "
-            f"for {file.compute_capability}; compile it on this machine"
+            f"for {in_one_line(file.compute_capability)}; compile it on this machine"
         )
 
 

@@ -3,6 +3,8 @@
 import difflib
 from typing import Any
 
+from .quoting import in_one_line
+
 
 def check_type(argument: str, value: Any, expected: type, what: str) -> None:
     """Raise a TypeError unless the value has the expected type; bool does not pass for a number.
@@ -51,4 +53,4 @@ def check_choice(argument: str, value: str, choices: Any, error: type[ValueError
     nearest = difflib.get_close_matches(str(value), list(choices), n=1)
     hint = f"; did you mean '{nearest[0]}'" if nearest else ""
     listed = ", ".join(f"'{choice}'" for choice in choices)
-    raise error(f"expected `{argument}` to be one of {listed}, got '{value}'{hint}")
+    raise error(f"expected `{argument}` to be one of {listed}, got '{in_one_line(value)}'{hint}")

@@ -100,12 +100,18 @@ class About:
 
     @staticmethod
     def from_dict(content: dict[str, Any]) -> "About":
-        """Read it from plain data; a KeyError or TypeError if it is not complete."""
+        """Read it from plain data; a KeyError or TypeError if it is not complete, or not of the right types."""
         plain = dict(content)
         for key in ("inputs", "outputs"):
             plain[key] = tuple(TensorRecord(**{**row, "shape": tuple(row["shape"])}) for row in content[key])
         plain["cpu_flags"] = tuple(content["cpu_flags"])
-        return About(**plain)
+        about = About(**plain)
+        texts = (about.program, about.flavor, about.torch, about.device, about.dtype, about.march, about.package)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("expected texts that say what a package is for")
+        if Path(about.package).name != about.package:
+            raise TypeError("expected a package beside what is said of it")
+        return about
 
 
 def folder_of(about: About) -> Path:
@@ -144,7 +150,7 @@ def packages(sha256: str = "") -> Iterator[tuple[Path, About]]:
     for path in sorted(cache_folder().glob(f"{sha256[:_N_HEX] or '*'}/*/{_ABOUT}")):
         try:
             yield path.parent, About.from_dict(json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             # of another version, or half removed: not one of ours
             continue
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch._C._aoti import AOTIModelPackageLoader
 
+from metatomic_core.foundation.quoting import in_one_line
 from metatomic_core.tracing.runner import Runnable
 
 from .cache import About
@@ -31,7 +32,7 @@ def compiled(folder: Path, about: About) -> Runnable:
     try:
         loader = AOTIModelPackageLoader(str(path), "model", *_LOAD)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = in_one_line(error)
         raise RuntimeError(
             f"expected a package that torch can load, got '{folder}': {reason}; run `metatomic compile --clear` and "
             "compile the model again"

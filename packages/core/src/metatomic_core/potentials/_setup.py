@@ -12,6 +12,7 @@ from metatomic_core.data.metadata import ModelMetadata
 from metatomic_core.data.outputs import ModelOutput
 from metatomic_core.foundation.checks import check_choice
 from metatomic_core.foundation.elements import SYMBOLS
+from metatomic_core.foundation.quoting import in_one_line
 from metatomic_core.model.atomistic_model import AtomisticModel
 
 Species = Union[str, int]
@@ -34,7 +35,7 @@ def atomic_number(species: Any) -> int:
         raise TypeError(f"expected `species` to be element symbols or atomic numbers, got {type(species).__name__}")
     if species not in SYMBOLS:
         hint = f"; did you mean '{species.capitalize()}'" if species.capitalize() in SYMBOLS else ""
-        raise ValueError(f"expected `species` to be element symbols, got '{species}'{hint}")
+        raise ValueError(f"expected `species` to be element symbols, got '{in_one_line(species, 40)}'{hint}")
     return SYMBOLS.index(species) + 1
 
 

@@ -7,6 +7,8 @@ from typing import Any, List, Union
 
 import numpy as np
 
+from metatomic_core.foundation.quoting import in_one_line
+
 PathLike = Union[str, "os.PathLike[str]"]
 
 
@@ -88,4 +90,4 @@ class LineReader:
 
     def error(self, expected: str, got: str) -> ValueError:
         """Make the error about the line that was read last."""
-        return ValueError(f"expected {expected} in line {self._next} of '{self._file}', got {got}")
+        return ValueError(f"expected {expected} in line {self._next} of '{self._file}', got {in_one_line(got)}")

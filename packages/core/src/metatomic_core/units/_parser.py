@@ -233,6 +233,16 @@ def _evaluate(tokens: list[str], text: str, table: dict[str, list[float]]) -> li
     return values[0]
 
 
+def _check_printed(text: str) -> None:
+    """Refuse what would break a message, which quotes the unit, into lines."""
+    broken = "\u0085" in text or "\u2028" in text or "\u2029" in text or "\x7f" in text
+    for character in text:
+        # compared as texts, which are characters in Python and bytes in TorchScript
+        broken = broken or character < " "
+    if broken:
+        raise ValueError("expected a unit of characters that can be printed, got others")
+
+
 def parse_unit(unit: str, table: dict[str, list[float]]) -> list[float]:
     """Return what one of a unit is in SI, with its dimension.
 
@@ -261,6 +271,7 @@ def parse_unit(unit: str, table: dict[str, list[float]]) -> list[float]:
     text = _normalise(unit)
     if text == "":
         return [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    _check_printed(text)
     tokens, starts = _tokenise(text)
     _check_order(tokens, starts, text)
     value = _evaluate(tokens, text, table)

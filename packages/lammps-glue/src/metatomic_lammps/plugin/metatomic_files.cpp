@@ -23,6 +23,8 @@ namespace metatomic {
 // of the format of model files, see docs/model-file of metatomic-core
 static constexpr int FORMAT_VERSION = 3;
 static const char *const HEADER = "extra/metatomic-core.json";
+// bytes; a run of one character compresses a thousand times, and is unpacked before it is read
+static constexpr size_t MAX_HEADER = 16000000;
 static const char *const REFERENCE_HEADER = "extra/metatomic-version";
 
 static std::string read_header(const std::string &path)
@@ -44,6 +46,9 @@ static std::string read_header(const std::string &path)
   if (!reader->hasRecord(HEADER))
     throw std::runtime_error(
         expected + "which is another archive; wrap the module in `AtomisticModel` and save that");
+  if (reader->getRecordSize(HEADER) > MAX_HEADER)
+    throw std::runtime_error(expected + "with a header of more than " +
+                             std::to_string(MAX_HEADER / 1000000) + " MB");
   auto record = reader->getRecord(HEADER);
   return std::string(static_cast<const char *>(std::get<0>(record).get()), std::get<1>(record));
 }
