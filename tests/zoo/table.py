@@ -66,7 +66,8 @@ def measure(names: Sequence[str], checks: Sequence[str]) -> dict[str, dict[str, 
         kept = {check: grade for check, grade in answers.get(name, {}).items() if check not in asked}
         found = {**kept, **caught(report)}
         answers[name] = {check: found[check] for check in all_checks() if check in found}
-        print(f"{name}: {answers[name]} ({time.perf_counter() - start:.1f} s)", flush=True)
+        sys.stdout.write(f"{name}: {answers[name]} ({time.perf_counter() - start:.1f} s)\n")
+        sys.stdout.flush()
     return {name: answers[name] for name in everything if name in answers}
 
 
