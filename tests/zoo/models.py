@@ -263,10 +263,16 @@ BROKEN = {
         broken_gradients.SinglePositions, "runs get noisy as atoms diffuse away", ("translation",)
     ),
     "direct stress of other sign": Specimen(
-        broken_gradients.DirectStressOfOtherSign, "cells relax in the wrong direction", ("strain",), outputs=HEADS
+        broken_gradients.DirectStressOfOtherSign,
+        "cells relax in the wrong direction",
+        ("direct predictions",),
+        outputs=HEADS,
     ),
     "direct forces of other sign": Specimen(
-        broken_gradients.DirectForcesOfOtherSign, "atoms run uphill with direct forces", ("forces",), outputs=HEADS
+        broken_gradients.DirectForcesOfOtherSign,
+        "atoms run uphill with direct forces",
+        ("direct predictions",),
+        outputs=HEADS,
     ),
     "direct forces of other unit": Specimen(
         broken_gradients.DirectForcesOfOtherUnit,
