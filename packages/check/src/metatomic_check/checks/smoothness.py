@@ -153,8 +153,19 @@ def _in_crystals(bench: Bench, cutoff: float) -> Iterator[_Passage]:
 
 
 def _passage(bench: Bench, name: str, structure: Structure, at: Callable[[float], Structure]) -> _Passage | None:
-    """Measure jumps at zero from values at one and three steps on both sides, without what slopes make of them."""
+    """Measure jumps; again with a smaller step if there are any: other radii may be near, and curves steep."""
     step = _STEP[bench.dtype]
+    found = _measured(bench, name, structure, at, step)
+    if found is None or found.grade is Grade.PASS:
+        return found
+    finer = _measured(bench, name, structure, at, 0.2 * step)
+    return found if finer is None else min(found, finer, key=lambda passage: passage.severity)
+
+
+def _measured(
+    bench: Bench, name: str, structure: Structure, at: Callable[[float], Structure], step: float
+) -> _Passage | None:
+    """Measure jumps at zero from values at one and more steps on both sides, without what slopes make of them."""
     asked = ("energy", "forces") if bench.engine.can_give("forces") else ("energy",)
     try:
         found = [bench.evaluate(at(k * step), *asked) for k in (-5, -3, -1, 1, 3, 5)]
