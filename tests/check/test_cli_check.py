@@ -151,7 +151,7 @@ def test_list_of_checks(good):
         (("{model}", "--engines", "lamps"), 1, "for `engines`, got 'lamps'; did you mean 'lammps'"),
         (("{model}", "--engines", "ase,none"), 2, "expected names with commas between them, or none, got 'ase,none'"),
         (("{model}", "--engines", ""), 2, "expected names with commas between them"),
-        (("{model}", "--only", "pasing"), 1, "for `only`, got 'pasing'; did you mean 'passing'"),
+        (("{model}", "--only", "passng"), 1, "for `only`, got 'passng'; did you mean 'passing'"),
         (("{model}", "--only", "xyz"), 1, "got 'xyz'; there are passing, slow one, contract, numerics"),
         (("{model}", "--seed", "x"), 2, "'x' is not a valid integer"),
         (("{model}", "--html", "no/report.html"), 1, "expected the directory of `--html` to exist"),

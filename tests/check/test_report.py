@@ -17,7 +17,8 @@ from metatomic_check import Report, check_model
 from metatomic_check.choosing import chosen_checks, chosen_engines
 from metatomic_check.finding import Finding, Grade, Line
 from metatomic_check.printing import lines_of
-from metatomic_check.structure_files import checked_structures, read_atoms, save_configurations
+from metatomic_check.saved_files import save_configurations
+from metatomic_check.structure_files import checked_structures, read_atoms
 from metatomic_core import ModelOutput
 from metatomic_core.potentials import stillinger_weber
 

@@ -172,7 +172,7 @@ def _write(report: "Report", folder: Path | None, page: Path | None, as_json: bo
     from metatomic_core.adapters import replaced_when_done
 
     from .printing import print_report
-    from .structure_files import save_configurations
+    from .saved_files import save_configurations
 
     if folder is not None:
         save_configurations(report, folder)

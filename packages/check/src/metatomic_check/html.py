@@ -15,7 +15,7 @@ from .finding import Finding, Grade
 from .plots import described, svg_of
 from .printing import VERDICTS, lines_of, number_text, quantity_text, sentence, unit_text
 from .report import BAD, Asked, Configuration, Report
-from .structure_files import as_atoms, extended_xyz
+from .saved_files import as_atoms, extended_xyz
 from .table import GROUPS
 
 # sign and class of each grade: words and signs say what colors do

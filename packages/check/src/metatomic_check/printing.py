@@ -12,7 +12,7 @@ from metatomic_core.adapters.console import columns, console, print_table
 
 from .finding import Finding, Grade
 from .report import BAD, Report
-from .structure_files import file_names
+from .saved_files import file_names
 from .table import GROUPS, Check
 
 STYLES = {
