@@ -3,7 +3,7 @@
 from typing import List, Tuple
 
 import torch
-from zoo.healthy import Healthy
+from zoo.healthy import Healthy, MessagePassing
 
 from metatomic_core import System
 from metatomic_core.authors import all_positions, pairs, structure_index, sum_at_atoms
@@ -113,6 +113,20 @@ class NoPairs(Healthy):
         longest = vectors.detach().square().sum(1).max()
         energies = self.local_energies(self.species(systems), first, second, vectors)
         return energies + 0.0 * longest
+
+
+class TwoLayers(MessagePassing):
+    """Has two layers of messages, and states one cutoff for its range."""
+
+    def __init__(self):
+        super().__init__(layers=2)
+
+
+class ThreeLayers(MessagePassing):
+    """Has three layers of messages, and states one cutoff for its range."""
+
+    def __init__(self):
+        super().__init__(layers=3)
 
 
 class HiddenLongRange(Healthy):

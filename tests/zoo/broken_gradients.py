@@ -126,3 +126,10 @@ class DirectForcesOfOtherSign(DirectHeads):
 
     def signs(self) -> Tuple[float, float]:
         return -1.0, 1.0
+
+
+class DirectForcesOfOtherUnit(DirectHeads):
+    """Was trained on forces in hartree where it states electronvolt: its direct forces are smaller."""
+
+    def signs(self) -> Tuple[float, float]:
+        return 1.0 / 27.2114, 1.0

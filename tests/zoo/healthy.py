@@ -126,13 +126,21 @@ class OwnVectors(Healthy):
 
 
 class MessagePassing(Healthy):
-    """Two layers: an atom sees the densities at its neighbors, and so atoms up to two cutoffs away."""
+    """An atom sees the densities at its neighbors, and so atoms up to as many cutoffs away as there are layers."""
+
+    def __init__(self, layers: int = 2):
+        super().__init__()
+        self.layers = layers
 
     def atomic_energies(self, systems: List[System]) -> torch.Tensor:
         first, second, vectors = self.edges(systems)
         species = self.species(systems)
-        weight = self.weight(vectors.square().sum(1).sqrt(), species.index_select(0, second))
+        r = vectors.square().sum(1).sqrt()
         zero = torch.zeros_like(species, dtype=vectors.dtype)
-        density = zero.index_add(0, first, weight)
-        message = weight * density.index_select(0, second)
-        return self.local_energies(species, first, second, vectors) - 0.3 * zero.index_add(0, first, message)
+        feature = zero.index_add(0, first, self.weight(r, species.index_select(0, second)))
+        message = 0.2 * self.switch(r)
+        energies = self.local_energies(species, first, second, vectors)
+        for _ in range(self.layers - 1):
+            feature = zero.index_add(0, first, message * feature.index_select(0, second))
+            energies = energies - 0.3 * feature
+        return energies

@@ -185,16 +185,20 @@ BROKEN = {
     ),
     "no number below": Specimen(broken_cutoff.NanBelow, "hot runs end with NaN", ("short distances",)),
     "collapse": Specimen(broken_cutoff.Collapse, "atoms fall into each other in hot runs", ("short distances",)),
-    "root of zero": Specimen(broken_cutoff.RootOfZero, "NaN for perfect crystals, none as soon as atoms move", ()),
-    "straight angle": Specimen(broken_cutoff.StraightAngle, "NaN for carbon dioxide, and for small perfect cells", ()),
+    "root of zero": Specimen(
+        broken_cutoff.RootOfZero, "NaN for symmetric structures, none as soon as atoms move", ("symmetric structures",)
+    ),
+    "straight angle": Specimen(
+        broken_cutoff.StraightAngle, "NaN for carbon dioxide, and for small perfect cells", ("symmetric structures",)
+    ),
     "no pairs": Specimen(
         broken_cutoff.NoPairs, "fails for gases, and for isolated atoms as references", ("isolated atoms",)
     ),
     "one cutoff for two layers": Specimen(
-        MessagePassing,
-        "right in ASE; wrong forces at borders of domains in LAMMPS",
-        ("interaction range",),
-        interaction_range=CUTOFF,
+        broken_cutoff.TwoLayers, "right in ASE; wrong in engines that give as many ghost atoms", ("interaction range",)
+    ),
+    "one cutoff for three layers": Specimen(
+        broken_cutoff.ThreeLayers, "right in ASE; wrong forces in LAMMPS, without a message", ("interaction range",)
     ),
     "hidden long range": Specimen(
         broken_cutoff.HiddenLongRange, "forces in LAMMPS depend on the number of processes", ("interaction range",)
@@ -259,9 +263,21 @@ BROKEN = {
         broken_gradients.SinglePositions, "runs get noisy as atoms diffuse away", ("translation",)
     ),
     "direct stress of other sign": Specimen(
-        broken_gradients.DirectStressOfOtherSign, "cells relax in the wrong direction", ("strain",), outputs=HEADS
+        broken_gradients.DirectStressOfOtherSign,
+        "cells relax in the wrong direction",
+        ("direct predictions",),
+        outputs=HEADS,
     ),
     "direct forces of other sign": Specimen(
-        broken_gradients.DirectForcesOfOtherSign, "atoms run uphill with direct forces", ("forces",), outputs=HEADS
+        broken_gradients.DirectForcesOfOtherSign,
+        "atoms run uphill with direct forces",
+        ("direct predictions",),
+        outputs=HEADS,
+    ),
+    "direct forces of other unit": Specimen(
+        broken_gradients.DirectForcesOfOtherUnit,
+        "nothing moves with direct forces, and relaxations end at once",
+        ("direct predictions",),
+        outputs=HEADS,
     ),
 }

@@ -48,8 +48,8 @@ def _few(words: list[str]) -> str:
     return ", ".join(words) if len(words) <= MOST else f"{', '.join(words[:MOST])}, and {len(words) - MOST} more"
 
 
-def measure(names: Sequence[str], checks: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Ask models some checks, and give all that is known; none stands for all, of models and of checks."""
+def measure(names: Sequence[str], checks: Sequence[str]) -> None:
+    """Ask models some checks, and keep each answer at once; none stands for all, of models and of checks."""
     from zoo.models import BROKEN, HEALTHY
     from zoo.visit import GROUPS, caught, visit
 
@@ -66,8 +66,10 @@ def measure(names: Sequence[str], checks: Sequence[str]) -> dict[str, dict[str, 
         kept = {check: grade for check, grade in answers.get(name, {}).items() if check not in asked}
         found = {**kept, **caught(report)}
         answers[name] = {check: found[check] for check in all_checks() if check in found}
-        print(f"{name}: {answers[name]} ({time.perf_counter() - start:.1f} s)", flush=True)  # noqa: T201  (progress of a program that takes minutes)
-    return {name: answers[name] for name in everything if name in answers}
+        known = {each: answers[each] for each in everything if each in answers}
+        CAUGHT.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        sys.stdout.write(f"{name}: {answers[name]} ({time.perf_counter() - start:.1f} s)\n")
+        sys.stdout.flush()
 
 
 def main() -> None:
@@ -78,8 +80,7 @@ def main() -> None:
     sys.path.insert(0, str(HERE.parent))
     os.environ["METATOMIC_EXPORTED"] = "0"
     if arguments.measure is not None:
-        answers = measure(arguments.measure, arguments.checks)
-        CAUGHT.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        measure(arguments.measure, arguments.checks)
     TABLE.write_text(rows(recorded()), "utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Models that are broken on purpose are caught by the checks that they name; healthy ones pass all."""
+"""Models that are broken on purpose are caught by `metatomic check`, by the checks that they name."""
 
 import json
 

@@ -3,8 +3,12 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.models import Specimen
+
+if TYPE_CHECKING:
+    import ase
 
 from metatomic_check.checking import check_model
 from metatomic_check.finding import Grade
@@ -21,13 +25,19 @@ def check_names() -> list[str]:
     return [check.name for check in all_checks().values() if check.group in GROUPS]
 
 
-def visit(specimen: Specimen, folder: Path, names: Sequence[str] = GROUPS, engines: Sequence[str] = ()) -> Report:
+def visit(
+    specimen: Specimen,
+    folder: Path,
+    names: Sequence[str] = GROUPS,
+    engines: Sequence[str] = (),
+    structures: "Sequence[ase.Atoms] | None" = None,
+) -> Report:
     """Ask a model some checks, by their names or groups; by default all that need no simulation engine."""
     with warnings.catch_warnings():
         # the very defect may be one that the file warns about as it is written
         warnings.filterwarnings("ignore", "expected a model that runs on all structures")
         file = specimen.save(folder)
-    return check_model(file, engines=engines, only=names, options=specimen.options)
+    return check_model(file, structures, engines=engines, only=names, options=specimen.options)
 
 
 def caught(report: Report) -> dict[str, str]:
