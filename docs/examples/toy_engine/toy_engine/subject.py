@@ -3,9 +3,8 @@
 import numpy as np
 
 from metatomic_core.testing import Answer, Request, Subject, Tolerances
-
-from .adapter import MetatomicPotential
-from .engine import System
+from toy_engine.adapter import MetatomicPotential
+from toy_engine.engine import System
 
 EV, ANGSTROM = 96.48533212331, 0.1  # in kJ/mol and nm
 LACKS = {

@@ -1,8 +1,7 @@
 """All standard tests, for ``pytest --pyargs toy_engine``."""
 
 from metatomic_core.testing.pytest import ContractTests
-
-from .subject import SUBJECT
+from toy_engine.subject import SUBJECT
 
 
 class TestToyEngine(ContractTests):
