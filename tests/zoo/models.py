@@ -105,10 +105,7 @@ BROKEN = {
     "species by appearance": Specimen(
         broken_symmetry.SpeciesByAppearance,
         "right for structures that have all species, as in training",
-        (
-            "species",
-            "extensivity",
-        ),
+        ("species", "interaction range"),
     ),
     "species mapped": Specimen(
         broken_symmetry.SpeciesMapped,
@@ -132,10 +129,7 @@ BROKEN = {
     "shift of other sign": Specimen(
         broken_periodicity.ShiftOfOtherSign,
         "right for molecules, wrong for crystals",
-        (
-            "translation",
-            "periodicity",
-        ),
+        ("translation", "periodicity"),
     ),
     "rows and columns": Specimen(
         broken_periodicity.RowsAndColumns, "right in right-angled cells, wrong in others", ("rotation",)
@@ -164,18 +158,12 @@ BROKEN = {
     "energy jump": Specimen(
         broken_cutoff.EnergyJump,
         "energy drifts in NVE; minimisers do not converge",
-        (
-            "continuity",
-            "smoothness at the cutoff",
-        ),
+        ("continuity", "smoothness at the cutoff"),
     ),
     "force jump": Specimen(
         broken_cutoff.ForceJump,
         "energy drifts slowly in NVE; phonons are noisy",
-        (
-            "continuity",
-            "smoothness at the cutoff",
-        ),
+        ("smoothness at the cutoff",),
     ),
     "nearest neighbors": Specimen(
         broken_cutoff.NearestNeighbors, "heats up in NVE; relaxations do not converge", ("conservation",)
