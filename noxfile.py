@@ -39,6 +39,8 @@ PYTEST_ARGUMENTS = ["-n", "2", "--dist", "loadscope"]
 # no line in the constraints
 REFERENCE_CALCULATOR = "metatomic-ase==0.1.4"
 
+# one suite for all adapters: each takes its own part, in its own session
+CONTRACT = "tests/contract"
 # folders of tests that need more than the packages: they have sessions of their own, and tests/gpu is run by hand
 ELSEWHERE = {
     "tests/benchmarks",
@@ -47,6 +49,7 @@ ELSEWHERE = {
     "tests/gpu",
     "tests/imported",
     "tests/nequip",
+    "tests/outside",
     "tests/reference",
 }
 
@@ -133,7 +136,7 @@ def run_pytest(session: nox.Session, *paths: str, **environment: str) -> None:
 def tests_of(folder: str) -> list[str]:
     """Give the tests of one package: its own folder and its part of the contract suite."""
     own = Path("tests", folder.replace("-", "_"))
-    contract = Path("tests", "contract", f"test_{folder.partition('-')[0]}.py")
+    contract = Path(CONTRACT, f"test_{folder.partition('-')[0]}.py")
     return [str(path) for path in (own, contract) if (ROOT / path).exists()]
 
 
@@ -191,7 +194,10 @@ def together(session: nox.Session) -> None:
     own = {f"tests/{folder.replace('-', '_')}" for folder in PACKAGES}
     shared = sorted(path.parent.as_posix() for path in ROOT.glob("tests/*/test_*.py"))
     folders = {Path(path).relative_to(ROOT).as_posix() for path in shared} - own - ELSEWHERE
-    run_pytest(session, *sorted(folders), *TOGETHER)
+    # what adapters take of the contract is in their own sessions
+    taken = {path for folder in PACKAGES for path in tests_of(folder)}
+    others = {path.relative_to(ROOT).as_posix() for path in (ROOT / CONTRACT).glob("test_*.py")} - taken
+    run_pytest(session, *sorted(folders - {CONTRACT}), *sorted(others), *TOGETHER)
 
 
 @nox.session
@@ -284,13 +290,23 @@ def imported(session: nox.Session) -> None:
 
 
 @nox.session
+def outside(session: nox.Session) -> None:
+    """Let a package of somebody else take the contract, with wheels of ours and nothing of this repository."""
+    install_packages(session, ["core"], *TEST_TOOLS, "hatchling", "build")
+    wheels = Path(session.create_tmp()).absolute() / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)
+    session.run("python", "-m", "build", "--no-isolation", "--wheel", "--outdir", str(wheels), "packages/core")
+    run_pytest(session, "tests/outside", METATOMIC_WHEELS=str(wheels))
+
+
+@nox.session
 def walkthrough(session: nox.Session) -> None:
     """Follow README and documentation line by line, and run the examples at their smallest size."""
     install_packages(session, PACKAGES, *TEST_TOOLS, "docutils", "markdown-it-py", "cmake", "ninja", "hatchling")
     install(session, "metatomic-torch")
     # what pages take along: a universal potential that comes in a package, and a family of a package of its own
     install_family(session, "sevennet")
-    session.install("--no-deps", "--no-build-isolation", "./docs/examples/toy_family")
+    session.install("--no-deps", "--no-build-isolation", "./docs/examples/toy_family", "./docs/examples/toy_engine")
     session.run("metatomic-lammps", "build")  # once, before two processes want it
     # pages and scripts are independent: each goes to the process that is free
     run_pytest(session, "--dist", "load", *PAGES_AND_SCRIPTS)

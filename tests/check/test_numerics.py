@@ -14,7 +14,7 @@ from metatomic_core.potentials import lennard_jones, stillinger_weber
 NUMERICS = {name: check.run for name, check in all_checks().items() if check.group == "numerics"}
 # which parts of which check must fail for which flaw; others may, too
 CAUGHT = [
-    ("turned", "stress", {"symmetry": "fail"}),
+    ("turned", "stress", {"symmetry": "warn"}),
     ("detached", "stress", {"pressure": "fail"}),
     ("detached", "conservation", {"": "fail"}),
     ("jump", "smoothness at the cutoff", {"3 angstrom": "fail"}),
