@@ -50,7 +50,7 @@ def _headers() -> SearchStrategy[bytes]:
     return mutated_json(seeds.headers(), _KEYS)
 
 
-def _model_headers() -> SearchStrategy[bytes]:
+def model_headers() -> SearchStrategy[bytes]:
     return _headers().map(lambda header: _with_header(header, seeds.header_entries()[0]))
 
 
@@ -204,7 +204,7 @@ def _read_restart(content: bytes, folder: Path) -> None:
         raise FindingError("expected positions of all atoms")
 
 
-def _restarts() -> SearchStrategy[bytes]:
+def restarts() -> SearchStrategy[bytes]:
     import io
 
     import numpy as np
@@ -240,7 +240,7 @@ def _read_cache(content: bytes, folder: Path) -> None:
 
 
 FILE_TARGETS: List[Target] = [
-    Target("model_header", st.deferred(_model_headers), _read_header, 300),
+    Target("model_header", st.deferred(model_headers), _read_header, 300),
     Target("model_archive", st.deferred(_model_archives), _read_header, 300),
     Target("model_load", st.deferred(_whole_models), _load, 40),
     Target("gromacs_convert", st.deferred(_whole_models), _to_gromacs, 15, executes=True),
@@ -249,7 +249,7 @@ FILE_TARGETS: List[Target] = [
     Target("nequip_texts", st.deferred(_nequip_archives), _read_nequip, 200),
     Target("checkpoint", st.deferred(_checkpoints), _find_checkpoint, 300),
     Target("system_file", st.deferred(_systems), _load_system, 300),
-    Target("md_restart", st.deferred(_restarts), _read_restart, 150),
+    Target("md_restart", st.deferred(restarts), _read_restart, 150),
     Target(
         "compiled_cache",
         st.deferred(lambda: mutated_json([seeds.about()], ["march"])),
