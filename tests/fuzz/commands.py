@@ -1,23 +1,30 @@
 """Target: command lines of all commands, with options and values that nobody meant."""
 
 import contextlib
+import copy
+import io
+import json
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 from unittest import mock
 
 import click
-from click.testing import CliRunner
+import numpy as np
+from click.testing import CliRunner, Result
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from metatomic_core.cli import metatomic
 
 from . import seeds
+from .foreign_files import model_headers, restarts
 from .harness import FindingError, Target
-from .mutations import NUMBER_TEXTS, ODD_TEXTS, one_of
+from .mutations import NUMBER_TEXTS, ODD_TEXTS, mutated_json, one_of, zipped
 
+_MODEL = "model.pt"
 _START = "metatomic: error: "
 # What takes long, or does not come back: what is before it has read all that was given.
 _LONG = {
@@ -151,6 +158,11 @@ def _run(line: List[str], folder: Path) -> None:
         stack.enter_context(mock.patch("metatomic_core.kernels.compiling.compile_model", _refuse_to_compile))
         # a NUL byte never reaches a program
         result = CliRunner().invoke(metatomic, [word.replace("\0", "") for word in line])
+    _check_result(result)
+
+
+def _check_result(result: Result) -> None:
+    """Check what a command said; a `ValueError` if it failed as it should."""
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     if result.exit_code not in (0, 1, 2):
@@ -173,6 +185,48 @@ def _run(line: List[str], folder: Path) -> None:
     raise ValueError(text if text.startswith("expected") else f"expected another command line, got: {text}")
 
 
+def _inspect(content: bytes, folder: Path) -> None:
+    """Show what a header says, for people and for programs."""
+    path = folder / _MODEL
+    path.write_bytes(content)
+    for options in ([], ["--json"]):
+        result = CliRunner().invoke(metatomic, ["inspect", str(path), *options])
+        _check_result(result)
+        odd = [letter for letter in result.stdout if not letter.isprintable() and letter != "\n"]
+        if odd:
+            raise FindingError(f"expected text that a terminal shows as it is, got {odd[0]!r}")
+    json.loads(result.stdout)
+
+
+def _go_on(content: bytes, folder: Path) -> None:
+    """Go on from a restart file, beside the log and the trajectory that it was written with."""
+    with _place(folder), mock.patch.dict(os.environ, {"METATOMIC_CACHE": str(folder / "cache")}):
+        for path in (*seeds.folder().glob("md.log"), *seeds.folder().glob("md.traj")):
+            shutil.copy(path, path.name)
+        Path("md.restart").write_bytes(content)
+        Path("precious").write_text("kept")
+        result = CliRunner().invoke(metatomic, ["md", _MODEL, "--restart", "md.restart", "--steps", "4"])
+        if Path("precious").read_text() != "kept":
+            raise FindingError("expected the files of others to be left alone")
+        _check_result(result)
+
+
+def _restarts() -> SearchStrategy[bytes]:
+    entries = seeds.restart_entries()
+    text = json.loads(str(np.load(io.BytesIO(dict(entries)["text.npy"]))))
+
+    def written(content: bytes) -> bytes:
+        buffer = io.BytesIO()
+        np.save(buffer, np.array(content.decode("utf-8", "replace")))
+        return zipped([(name, buffer.getvalue() if name == "text.npy" else kept) for name, kept in entries])
+
+    cuts = copy.deepcopy(text)
+    for state in cuts["files"].values():
+        state.update(path="precious", bytes=1)
+    texts = mutated_json([text, text, text, cuts], [*text["settings"], *text["files"]], 2).map(written)
+    return st.one_of(texts, restarts())
+
+
 def _prepare() -> None:
     seeds.restart_file()
 
@@ -181,4 +235,8 @@ def _refuse_to_compile(*arguments: Any, **options: Any) -> None:
     raise ValueError("expected a test that does not compile, got one that would")
 
 
-COMMAND_TARGETS = [Target("command_line", st.deferred(_lines), _run, 150, executes=True, prepare=_prepare)]
+COMMAND_TARGETS = [
+    Target("inspect", st.deferred(model_headers), _inspect, 40, executes=True),
+    Target("md_continue", st.deferred(_restarts), _go_on, 40, executes=True, prepare=_prepare),
+    Target("command_line", st.deferred(_lines), _run, 150, executes=True, prepare=_prepare),
+]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 from unittest import mock
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -13,6 +14,7 @@ from nequip_cases import TEXTS
 
 from metatomic_ase.cli._restart import read_restart
 from metatomic_core import AtomisticModel, System, check_atomistic_model, load_atomistic_model, load_system
+from metatomic_core.engine import Engine, Structure
 from metatomic_core.files.header import HEADER_FILE, ModelHeader
 from metatomic_core.foreign import nequip_files
 from metatomic_core.gromacs.convert import convert
@@ -23,8 +25,8 @@ from metatomic_importers.checkpoints import checked_checkpoint
 from metatomic_importers.family import Family
 
 from . import seeds
-from .harness import FindingError, Target
-from .mutations import Entries, mutated_bytes, mutated_json, mutated_zip, one_of, unzipped, zipped
+from .harness import REFUSED, FindingError, Target
+from .mutations import ODD_VALUES, Entries, mutated_bytes, mutated_json, mutated_zip, one_of, unzipped, zipped
 
 _KEYS = ["format_version", "queries", "outputs", "unit", "quantity", "cutoff", "requestors", "entry", "shape", "values"]
 
@@ -50,7 +52,7 @@ def _headers() -> SearchStrategy[bytes]:
     return mutated_json(seeds.headers(), _KEYS)
 
 
-def _model_headers() -> SearchStrategy[bytes]:
+def model_headers() -> SearchStrategy[bytes]:
     return _headers().map(lambda header: _with_header(header, seeds.header_entries()[0]))
 
 
@@ -84,6 +86,39 @@ def _whole_models() -> SearchStrategy[bytes]:
 def model_with_header(header: bytes) -> bytes:
     """Give a model file with another header."""
     return _with_header(header, seeds.model_entries())
+
+
+def _run_exported(content: bytes, folder: Path) -> None:
+    """Run the exported program in a file, by what the header says of it."""
+    engine = Engine(
+        load_atomistic_model(_written(content, folder)), length_unit="angstrom", energy_unit="eV", kernel="eager"
+    )
+    positions = np.array([[0.0, 0.0, 0.0], [3.6, 0.4, 0.2]])
+    structure = Structure(np.array([18, 18]), positions, np.zeros((3, 3)), np.zeros(3, dtype=bool))
+    found = engine.evaluate([structure], ["energy", "forces"]).forces
+    if found.shape != (2, 3):
+        raise FindingError(f"expected forces of two atoms, got {found}")
+
+
+def _exported() -> SearchStrategy[bytes]:
+    """A program that was damaged, or is of another file, version or name than the header says."""
+    entries = seeds.exported_entries()
+    (text,) = [content for name, content in entries if name.endswith(f"/{HEADER_FILE}")]
+
+    def with_record(key: str, value: Any) -> bytes:
+        header = json.loads(text)
+        header["programs"][0][key] = value
+        return _with_header(json.dumps(header).encode(), entries)
+
+    def with_program(place: int, byte: int) -> bytes:
+        def changed(content: bytes) -> bytes:
+            i = place * len(content) // 10000
+            return content[:i] + bytes([byte]) + content[i + 1 :]
+
+        return zipped([(name, changed(content) if "/programs/" in name else content) for name, content in entries])
+
+    records = st.builds(with_record, st.sampled_from(["entry", "sha256", "seam", "torch", "selects"]), ODD_VALUES)
+    return st.one_of(records, st.builds(with_program, st.integers(0, 9999), st.integers(0, 255)))
 
 
 def own_header() -> Dict[str, Any]:
@@ -204,7 +239,7 @@ def _read_restart(content: bytes, folder: Path) -> None:
         raise FindingError("expected positions of all atoms")
 
 
-def _restarts() -> SearchStrategy[bytes]:
+def restarts() -> SearchStrategy[bytes]:
     import io
 
     import numpy as np
@@ -240,16 +275,25 @@ def _read_cache(content: bytes, folder: Path) -> None:
 
 
 FILE_TARGETS: List[Target] = [
-    Target("model_header", st.deferred(_model_headers), _read_header, 300),
+    Target("model_header", st.deferred(model_headers), _read_header, 300),
     Target("model_archive", st.deferred(_model_archives), _read_header, 300),
     Target("model_load", st.deferred(_whole_models), _load, 40),
     Target("gromacs_convert", st.deferred(_whole_models), _to_gromacs, 15, executes=True),
+    Target(
+        "exported_program",
+        st.deferred(_exported),
+        _run_exported,
+        8,
+        (ValueError, TypeError, RuntimeError),
+        executes=True,
+        outcomes=(REFUSED,),
+    ),
     Target("reference_file", st.deferred(_reference_archives), _recognise, 200),
     Target("nequip_file", st.deferred(_nequip_archives), _recognise, 200),
     Target("nequip_texts", st.deferred(_nequip_archives), _read_nequip, 200),
     Target("checkpoint", st.deferred(_checkpoints), _find_checkpoint, 300),
     Target("system_file", st.deferred(_systems), _load_system, 300),
-    Target("md_restart", st.deferred(_restarts), _read_restart, 150),
+    Target("md_restart", st.deferred(restarts), _read_restart, 150),
     Target(
         "compiled_cache",
         st.deferred(lambda: mutated_json([seeds.about()], ["march"])),

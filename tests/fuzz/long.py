@@ -6,6 +6,7 @@ finding is shrunk and written to a folder, with what it raised; mend it, and mov
 
 import argparse
 import faulthandler
+import functools
 import os
 import sys
 import time
@@ -45,7 +46,9 @@ def main() -> int:
                 break
             faulthandler.dump_traceback_later(_HANGS, exit=True)
             before = set(found[name])
-            search_until(TARGETS[name], min(end, start + share), number, found[name], counts[name])
+            # what ends the process is there afterwards
+            note = functools.partial(corpus.write, arguments.output / f"tried-last-{name}")
+            search_until(TARGETS[name], min(end, start + share), number, found[name], counts[name], note)
             faulthandler.cancel_dump_traceback_later()
             seconds[name] += time.monotonic() - start
             for index, signature in enumerate(set(found[name]) - before, len(before) + 1):

@@ -47,6 +47,16 @@ def _queries(**changes: Any) -> bytes:
     return _header(queries={**seeds.headers()[0]["queries"], **changes})
 
 
+def _half_of_a_character() -> bytes:
+    header = seeds.headers()[0]
+    return json.dumps({**header, "metadata": {**header["metadata"], "name": "\ud800"}}).encode()
+
+
+def _program(**changes: Any) -> bytes:
+    (program,) = seeds.headers()[1]["programs"]
+    return _header(programs=[{**program, **changes}])
+
+
 def _system(name: str, content: bytes, method: int = 0) -> bytes:
     entries = dict(seeds.systems()[0])
     return zipped([*{**entries, name: content}.items()], method)
@@ -83,6 +93,10 @@ _NEEDED = ["pair_coeff * * Ar Si", "run 0"]
 _BLANKS, _LETTERS = 200_000_000 * b" ", b'{"format_version": 3, "core_version": "' + 200_000_000 * b"a" + b'"}'
 
 REVIEW: List[Row] = [
+    # what fuzzing found with files that are too large to keep
+    Row("fuzzing", "half of a character", "model_header", lambda: _raw_header(_half_of_a_character())),
+    Row("fuzzing", "name of a program that is a list", "model_header", lambda: _program(entry=[1])),
+    Row("fuzzing", "name of a program with a line break", "model_header", lambda: _program(entry="\n")),
     Row("1.4.9", "types beyond 32 bits wrapped", "model_header", lambda: _queries(atomic_types=[14 + 2**32])),
     Row("L3", "crash after a pair style that failed", "lammps", _pair_lines("pair_style metatomic no.pt", *_NEEDED)),
     Row(

@@ -47,14 +47,21 @@ def try_examples(target: Target, examples: int) -> Counter:
     )
 
 
-def search_until(target: Target, end: float, number: int, found: Dict[Signature, Problem], counts: Counter) -> None:
-    """Try other inputs for each number until a time, and note problems that were not found yet."""
+def search_until(
+    target: Target,
+    end: float,
+    number: int,
+    found: Dict[Signature, Problem],
+    counts: Counter,
+    note: Callable[[Any], None],
+) -> None:
+    """Try other inputs for each number until a time; note each before it is tried, and problems not found yet."""
     while time.monotonic() < end:
         last: List[Any] = []
         # rounds of so many examples that one of them takes seconds
         profile = settings(_SETTINGS, max_examples=max(20, target.examples // 2), derandomize=False)
         try:
-            counts += _search(target, profile, seed(number), set(found), last)
+            counts += _search(target, profile, seed(number), set(found), last, note)
         except Exception as error:  # noqa: BLE001  (whatever it is)
             signature = signature_of(error)
             found[signature] = Problem(last[-1], signature, _text(error))
@@ -69,7 +76,12 @@ def _text(error: BaseException) -> str:
 
 
 def _search(
-    target: Target, profile: settings, decorate: Callable[[Any], Any], known: Set[Signature], last: Any = None
+    target: Target,
+    profile: settings,
+    decorate: Callable[[Any], Any],
+    known: Set[Signature],
+    last: Any = None,
+    note: Any = None,
 ) -> Counter:
     counts: Counter = Counter()
 
@@ -79,6 +91,7 @@ def _search(
         value = given.value
         if last is not None:
             last[:] = [value]
+            note(value)
         try:
             counts[judge(target, value)] += 1
         except Exception as error:

@@ -58,6 +58,14 @@ def model_file() -> Path:
 
 
 @cache
+def exported_entries() -> Entries:
+    """Entries of a model file with exported programs."""
+    path = folder() / "exported.pt"
+    lennard_jones(["Ar"], 3.4, 0.01).save(path, exported=True)
+    return unzipped(path.read_bytes())
+
+
+@cache
 def model_entries() -> Entries:
     """Entries of a model file."""
     return unzipped(model_file().read_bytes())
@@ -121,7 +129,18 @@ def structure() -> Path:
 def restart_file() -> Path:
     """A restart file of molecular dynamics."""
     prefix = folder() / "md"
-    arguments = ["--ensemble", "nvt", "--temperature", "30", "--steps", "2", "--restart-every", "1"]
+    arguments = [
+        "--ensemble",
+        "npt",
+        "--temperature",
+        "30",
+        "--pressure",
+        "1 bar",
+        "--steps",
+        "2",
+        "--restart-every",
+        "1",
+    ]
     succeed("md", model_file(), structure(), "-o", prefix, *arguments)
     (path,) = folder().glob("md*restart*")
     return path

@@ -46,6 +46,8 @@ _COLUMNS = (
     ("pressure[GPa]", "%15.6f"),
     ("volume[A^3]", "%16.4f"),
 )
+# bytes at the start of log and trajectory in which they say what has written them
+_SAYS_WHOSE = 10000
 
 
 def sample(atoms: ase.Atoms, step: int, timestep: float) -> Sample:
@@ -173,7 +175,24 @@ def _cut(path: Path, size: int) -> None:
             f"expected at least {size} bytes in '{path}', got {path.stat().st_size}: it is not the file that the "
             "restart belongs to; name new files with -o"
         )
+    _check_own(path)
     os.truncate(path, size)
+
+
+def _check_own(path: Path) -> None:
+    """Refuse to change a file that no run has written: which ones are its files is said in a file of somebody.
+
+    Raises
+    ------
+    ValueError
+        If it has something else.
+    """
+    with open(path, "rb") as file:
+        start = file.read(_SAYS_WHOSE)
+    if start and b"metatomic" not in start:
+        raise ValueError(
+            f"expected '{path}' to be a file of the run to continue, got another one; name new files with -o"
+        )
 
 
 def _check_there(path: Path) -> None:

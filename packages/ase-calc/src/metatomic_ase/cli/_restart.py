@@ -7,6 +7,7 @@ executes nothing.
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from ase.io.jsonio import decode, encode
 
 from metatomic_core.adapters import replaced_when_done
 
-from ._dynamics import Settings
+from ._dynamics import INTEGRATORS, Settings
+from ._guard import Limits
 
 _VERSION = 1
 _ARRAY, _STATE = "array.", "state."
@@ -133,7 +135,7 @@ def read_restart(path: str) -> Restart:
                 "upgrade metatomic-ase"
             )
         atoms = _atoms(arrays, text)
-        return Restart(
+        restart = Restart(
             step=int(text["step"]),
             total=int(text["total"]),
             settings=Settings(**text["settings"]),
@@ -145,6 +147,8 @@ def read_restart(path: str) -> Restart:
             model_hash=text["model_hash"],
             limits=text.get("limits", {}),
         )
+        _check(restart)
+        return restart
     except _NewerError:
         raise
     except Exception as error:
@@ -152,6 +156,41 @@ def read_restart(path: str) -> Restart:
         raise ValueError(
             f"expected a restart file of `metatomic md`, got '{path}', which is another kind of file, or damaged"
         ) from error
+
+
+def _check(restart: Restart) -> None:
+    """Check what a run takes for granted, as far as it can be told from the file alone.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If something is not what it should be; which one is of no use to anybody.
+    """
+    settings, every, files = restart.settings, restart.every, restart.files
+    if set(restart.state) != set(INTEGRATORS[settings.method].state):
+        raise ValueError("expected the state of the integrator")
+    above_zero: list[Any] = [settings.timestep, settings.friction, settings.thermostat_time, settings.barostat_time]
+    above_zero += [restart.total, *(every[name] for name in ("trajectory", "log", "restart"))]
+    above_zero += [] if settings.ensemble == "nve" else [settings.temperature]
+    above_zero += [getattr(Limits(**{"temperature": 1.0, **restart.limits}), name) for name in restart.limits]
+    numbers: list[Any] = [settings.pressure] if settings.ensemble == "npt" else []
+    counts: list[Any] = [
+        restart.step,
+        settings.seed,
+        files["trajectory"]["frames"],
+        *(file["bytes"] for file in files.values()),
+    ]
+    if not (
+        all(0 < value < math.inf for value in above_zero) and all(-math.inf < value < math.inf for value in numbers)
+    ):
+        raise ValueError("expected finite numbers, and positive ones")
+    if not all(isinstance(value, int) and 0 <= value < 2**63 for value in [*counts, *every.values()]):
+        raise TypeError("expected counts")
+    if set(files) != {"trajectory", "log"} or set(every) != {"trajectory", "log", "restart"}:
+        raise ValueError("expected a trajectory and a log")
+    if not all(isinstance(text, str) for text in [restart.model_hash, *(file["path"] for file in files.values())]):
+        raise TypeError("expected texts")
+    random_generator(settings.seed, restart.random)
 
 
 def _atoms(arrays: dict[str, np.ndarray], text: dict[str, Any]) -> ase.Atoms:

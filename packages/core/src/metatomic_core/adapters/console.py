@@ -91,7 +91,9 @@ def print_json(data: Any) -> None:
     data
         Dictionaries, lists, texts and numbers.
     """
-    click.echo(json.dumps(_plain(data), indent=1, ensure_ascii=False))
+    text = json.dumps(_plain(data), indent=1, ensure_ascii=False)
+    # what a terminal would obey is written as JSON writes it in ASCII
+    click.echo("".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text))
 
 
 def _plain(data: Any) -> Any:

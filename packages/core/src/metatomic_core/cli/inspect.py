@@ -9,6 +9,7 @@ import click
 from metatomic_core.adapters.console import columns, json_option, print_json, print_table
 from metatomic_core.foundation.elements import symbols
 from metatomic_core.foundation.hashes import file_sha256
+from metatomic_core.foundation.quoting import printable
 
 if TYPE_CHECKING:
     from metatomic_core.data.outputs import ModelOutput
@@ -98,7 +99,7 @@ def _rows(header: "ModelHeader", file: str, reader: str | None) -> list[tuple[st
         ]
     else:
         rows.append(("format", reader))
-    return [(name, value) for name, value in rows if value]
+    return [(printable(name), printable(value)) for name, value in rows if value]
 
 
 def _ways(header: "ModelHeader") -> list[str]:
@@ -132,7 +133,7 @@ def _print_quantities(title: str, listed: "Mapping[str, ModelOutput]", n_propert
     table.columns[0].min_width = min(40, max(len(split_variant(name)[0]) for name in quantities))
     for name, output in quantities.items():
         base, variant = split_variant(name)
-        table.add_row(
+        cells = (
             base,
             variant or "-",
             output.unit or "-",
@@ -141,4 +142,5 @@ def _print_quantities(title: str, listed: "Mapping[str, ModelOutput]", n_propert
             ", ".join(output.explicit_gradients) or "-",
             output.description or "-",
         )
+        table.add_row(*map(printable, cells))
     print_table(table)

@@ -6,6 +6,8 @@ from typing import Any
 
 # Grows whenever programs get other inputs or outputs: those of another seam are not run.
 SEAM_VERSION = 1
+# Characters of a name, and a version that nobody will come to.
+_LONGEST, _LARGEST = 200, 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,4 +101,12 @@ class ProgramRecord:
             )
             for name, labels in content["values"].items()
         }
-        return ProgramRecord(**plain)
+        record = ProgramRecord(**plain)
+        for text in (record.entry, record.sha256, record.energy, record.torch):
+            if not isinstance(text, str) or not text.isprintable() or len(text) > _LONGEST:
+                raise TypeError("expected short texts in what is said of a program, got others")
+        if not isinstance(record.seam, int) or abs(record.seam) > _LARGEST:
+            raise TypeError("expected a small integer as the version of a program, got another value")
+        if not all(isinstance(truth, bool) for truth in (record.per_atom, record.selects, record.joins)):
+            raise TypeError("expected true or false for what a program can do, got other values")
+        return record

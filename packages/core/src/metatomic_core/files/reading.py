@@ -81,6 +81,8 @@ def header_in(path: Path, archive: Archive | None) -> ModelHeader:
         )
     try:
         content = json.loads(archive.extra[HEADER_FILE])
+        # halves of characters, which JSON can name, are no text for TorchScript, files and terminals
+        json.dumps(content, ensure_ascii=False).encode("utf-8")
         version = int(content["format_version"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UnreadableFileError(

@@ -298,8 +298,21 @@ def _system_from(entries: dict[str, bytes]) -> System:
     return system
 
 
+def _check_texts(name: str, content: bytes) -> None:
+    """Refuse texts with a null character: metatensor ends the process when one gets into its messages."""
+    text = content
+    if content.startswith(b"\x93NUMPY"):
+        size, place = ("<H", 8) if content[6:7] == b"\x01" else ("<I", 8)
+        (length,) = struct.unpack_from(size, content, place)
+        text = content[: place + struct.calcsize(size) + length][place + struct.calcsize(size) :]
+    if "\0" in name or b"\0" in text:
+        raise ValueError(f"expected texts without null characters, got one in '{in_one_line(name)}'")
+
+
 def _as_tensor(content: bytes) -> torch.Tensor:
     """Give the content of a file of metatensor, which is an archive too, as its reader wants it."""
-    with opened(io.BytesIO(content), "a part of it"):
-        pass  # the sizes of its entries are checked
+    # the sizes of its entries are checked
+    with opened(io.BytesIO(content), "a part of it") as archive:
+        for entry in archive.infolist():
+            _check_texts(entry.filename, archive.read(entry))
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)

@@ -4,6 +4,22 @@
 _LONGEST = 300
 
 
+def printable(text: str) -> str:
+    """Give a text of several lines as a terminal shows it, with a sign for each character that would do something else.
+
+    Parameters
+    ----------
+    text
+        The text.
+
+    Returns
+    -------
+    str
+        Text that can be printed.
+    """
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
 def in_one_line(text: object, longest: int = _LONGEST) -> str:
     """Give a text as part of a message: one line without control characters and full stop, cut where it is too long.
 

@@ -8,10 +8,14 @@ from torch.export import ExportedProgram
 
 from metatomic_core.files.programs import SEAM_VERSION, ProgramRecord
 from metatomic_core.foundation.errors import UnreadableFileError
+from metatomic_core.foundation.quoting import in_one_line
 
 from .flavors import PYTHON_FLAVORS, Flavor
 from .program import loaded
 from .runner import Runnable
+
+# What comes of a header that names inputs and outputs which a program does not have.
+_CONTRADICTIONS = (KeyError, IndexError, AttributeError, AssertionError)
 
 
 def eager(content: bytes, record: ProgramRecord, flavor: str, device: str) -> Runnable:
@@ -36,13 +40,26 @@ def eager(content: bytes, record: ProgramRecord, flavor: str, device: str) -> Ru
         from torch.export.passes import move_to_device_pass
 
         program = move_to_device_pass(program, device)
-    module = Flavor(program, record, PYTHON_FLAVORS[flavor])
+    try:
+        module = Flavor(program, record, PYTHON_FLAVORS[flavor])
+    except _CONTRADICTIONS as error:
+        raise _contradicted(record, error) from error
 
     def run(tensors: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-        with torch.no_grad():
-            return module(*tensors)
+        try:
+            with torch.no_grad():
+                return module(*tensors)
+        except _CONTRADICTIONS as error:
+            raise _contradicted(record, error) from error
 
     return Runnable(run, module.inputs, module.outputs)
+
+
+def _contradicted(record: ProgramRecord, error: Exception) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"expected the exported program '{record.entry}' to be as the header of its file says, got "
+        f"{type(error).__name__}: {in_one_line(error)}; export the model again"
+    )
 
 
 def checked_program(content: bytes, record: ProgramRecord) -> ExportedProgram:
