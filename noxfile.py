@@ -165,7 +165,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the type hints of all packages."""
-    install_packages(session, PACKAGES, "mypy")
+    # one module of core is for users of pytest
+    install_packages(session, PACKAGES, "mypy", "pytest")
     for folder in PACKAGES:
         session.run("mypy", f"packages/{folder}/src")
 

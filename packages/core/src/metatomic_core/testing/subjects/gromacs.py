@@ -19,7 +19,7 @@ from metatomic_core.testing.adapting import loaded_model
 from metatomic_core.testing.subject import Answer, Request, Subject, Tolerances
 from metatomic_core.testing.turning import Turned, turned
 
-from .gromacs_process import Gromacs
+from .gromacs_process import GromacsProcess
 
 NM_PER_ANGSTROM = 0.1
 # of an eV, CODATA 2018: e * N_A / 1000
@@ -72,9 +72,9 @@ class GromacsSubject(Subject):
         return tempfile.TemporaryDirectory(prefix="metatomic-gromacs-")
 
     @functools.cached_property
-    def _gromacs(self) -> Gromacs:
+    def _gromacs(self) -> GromacsProcess:
         # waits for work, and ends with this process
-        return Gromacs(Path(self._folder.name))
+        return GromacsProcess(Path(self._folder.name))
 
     def evaluate(self, request: Request) -> list[Answer]:
         """Evaluate structures, one call after the other of one file."""

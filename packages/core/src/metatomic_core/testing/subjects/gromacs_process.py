@@ -25,7 +25,7 @@ Calls = Mapping[str, Sequence[Sequence[torch.Tensor]]]
 Results = dict[str, list[Any]]
 
 
-class Gromacs:
+class GromacsProcess:
     """A fresh process, which calls model files until it is closed.
 
     Parameters
@@ -88,7 +88,7 @@ def run(calls: Calls, folder: Path, executor: str = "plain") -> Results:
     Parameters
     ----------
     calls
-        As `Gromacs` takes them.
+        As `GromacsProcess` takes them.
     folder
         Where to put files.
     executor
@@ -97,9 +97,9 @@ def run(calls: Calls, folder: Path, executor: str = "plain") -> Results:
     Returns
     -------
     dict of list
-        As `Gromacs` gives them.
+        As `GromacsProcess` gives them.
     """
-    gromacs = Gromacs(folder, executor)
+    gromacs = GromacsProcess(folder, executor)
     try:
         return gromacs(calls)
     finally:

@@ -39,12 +39,12 @@ class Ensemble:
 
     @property
     def mean(self) -> float:
-        """Mean of the energies, in eV."""
+        """Mean of the energies in eV."""
         return float(self.energies.mean())
 
     @property
     def standard_deviation(self) -> float:
-        """Standard deviation of the energies, in eV, as an estimate from a sample: divided by one less than members."""
+        """Standard deviation of the energies in eV, divided by one less than members as for a sample."""
         return float(self.energies.std(ddof=1))
 
 
