@@ -100,8 +100,8 @@ def _finding(
     text = f"The {what} of '{case.name}' {verb} off if {action}: {consequence}"
     if is_small:
         text = (
-            f"The {what} of '{case.name}' {verb} off by {100 * number / size:.2g} % of its size if {action}: not exact, "
-            "as in networks that learn it; see that it does not matter to you."
+            f"The {what} of '{case.name}' {verb} off by {100 * number / size:.2g} % of its size if {action}: not exact,"
+            " as in networks that learn it; see that it does not matter to you."
         )
     return Finding(
         check,
