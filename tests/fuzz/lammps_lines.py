@@ -10,9 +10,9 @@ from typing import Any, List, Optional, Tuple
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from lammps_tools import environment
 
 from metatomic_lammps import build_plugin
+from metatomic_lammps.running import environment
 
 from . import seeds
 from .foreign_files import model_with_header, own_header

@@ -207,13 +207,17 @@ def set_state(dynamics: MolecularDynamics, settings: Settings, state: Mapping[st
     Raises
     ------
     ValueError
-        If they are not all there.
+        If they are not all there, or have another shape.
     """
     for path in INTEGRATORS[settings.method].state:
         if path not in state:
             raise ValueError(f"expected '{path}' in the state of the {settings.method} integrator, got {sorted(state)}")
         owner, name = _owner(dynamics, path)
-        value = np.array(state[path])
+        value, shape = np.array(state[path]), np.shape(getattr(owner, name))
+        if value.shape != shape:
+            raise ValueError(
+                f"expected '{path}' of the {settings.method} integrator of shape {shape}, got {value.shape}"
+            )
         setattr(owner, name, value if value.ndim else value.item())
 
 
