@@ -9,6 +9,7 @@ from metatomic_core.combining import combine
 from metatomic_core.engine import Structure
 from metatomic_core.potentials import lennard_jones
 from metatomic_core.testing import Request, installed_subjects
+from metatomic_lammps import build_plugin
 
 TYPES, WEIGHT = [8, 14], -0.5
 
@@ -43,6 +44,8 @@ def crystal():
 
 @pytest.mark.parametrize("name", ["ase", "ipi", "lammps", "lammps-2"])
 def test_engines_give_the_sum_of_the_parts(files, name):
+    if name.startswith("lammps"):
+        build_plugin()
     subject = installed_subjects()[name]
     found, pairs, many = (
         subject.evaluate(Request(files / f"{file}.pt", [crystal()]))[0] for file in ("sum", "pairs", "layers")
