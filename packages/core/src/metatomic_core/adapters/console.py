@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from metatomic_core.foundation.atomic_write import check_replaceable
 from metatomic_core.foundation.quoting import in_one_line
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def checked_output(path: str | os.PathLike[str], force: bool, option: str = "-o"
     Raises
     ------
     ValueError
-        If it exists and may not, is a directory, or its directory does not exist or is not writable.
+        If it exists and may not, is a directory or a device, or its directory does not exist or is not writable.
     """
     path = Path(path)
     if path.is_dir():
@@ -139,6 +140,7 @@ def checked_output(path: str | os.PathLike[str], force: bool, option: str = "-o"
         raise ValueError(f"expected the directory of `{option}` to exist, got '{path.parent}'; create it first")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"expected a directory that can be written to for `{option}`, got '{path.parent}'")
+    check_replaceable(path, option)
     if path.exists() and not force:
         raise ValueError(
             f"expected a new file for `{option}`, got '{path}', which exists; choose another or add --force"

@@ -19,7 +19,13 @@ def replaced_when_done(path: Path) -> Iterator[Path]:
     ----------
     path
         Where the file shall be in the end, in an existing directory.
+
+    Raises
+    ------
+    ValueError
+        If there is something else than a file.
     """
+    check_replaceable(path, "file")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
@@ -39,6 +45,25 @@ def _umask() -> int:
     return mask
 
 
+def check_replaceable(path: Path, name: str) -> None:
+    """Refuse to put a file in the place of a device or a pipe: for root, /dev/null would be a file from then on.
+
+    Parameters
+    ----------
+    path
+        Where a file is wanted.
+    name
+        What it was given as, for messages.
+
+    Raises
+    ------
+    ValueError
+        If there is something else than a file.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"expected `{name}` to be a file, got '{path}', which is a directory, a device or a pipe")
+
+
 def checked_target(file: PathLike) -> Path:
     """Check that a file can be written; raise TypeError or ValueError."""
     if not isinstance(file, (str, os.PathLike)):
@@ -48,4 +73,5 @@ def checked_target(file: PathLike) -> Path:
         raise ValueError(f"expected `file` to be a file name, got the directory '{path}'")
     if not path.parent.is_dir():
         raise ValueError(f"expected the directory of `file` to exist, got '{path.parent}'; create it first")
+    check_replaceable(path, "file")
     return path
