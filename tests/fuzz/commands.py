@@ -31,6 +31,7 @@ _LONG = {
     "metatomic_ipi.session.run_client": 0,
     "metatomic_ipi.runner.run_all": 0,
     "metatomic_lammps.cli._build": Path("/plugin.so"),
+    "metatomic_core.diagnosis.examination.examine": (),
     "metatomic_lammps.cli.subprocess.run": mock.Mock(returncode=0),
 }
 _FILES = [
@@ -156,6 +157,7 @@ def _run(line: List[str], folder: Path) -> None:
         for name, value in _LONG.items():
             stack.enter_context(mock.patch(name, return_value=value))
         stack.enter_context(mock.patch("metatomic_core.kernels.compiling.compile_model", _refuse_to_compile))
+        stack.enter_context(mock.patch("metatomic_check.checking.check_model", _refuse_to_check))
         # a NUL byte never reaches a program
         result = CliRunner().invoke(metatomic, [word.replace("\0", "") for word in line])
     _check_result(result)
@@ -233,6 +235,10 @@ def _prepare() -> None:
 
 def _refuse_to_compile(*arguments: Any, **options: Any) -> None:
     raise ValueError("expected a test that does not compile, got one that would")
+
+
+def _refuse_to_check(*arguments: Any, **options: Any) -> None:
+    raise ValueError("expected a test that asks no checks, got one that would")
 
 
 COMMAND_TARGETS = [
