@@ -115,7 +115,9 @@ class _Examined:
         own = folder if part.package == "metatomic-core" else folder / f"{part.package}-{part.name}"
         given = {"folder": str(own), "model": str(folder / MODEL), "build": build, "findings": str(self._findings)}
         given |= {"name": part.name, "package": part.package}
-        self._command = [sys.executable, "-c", _CODE.format(module=_MODULE), json.dumps(given), json.dumps(sys.path)]
+        code = _CODE.format(module=_MODULE)
+        # unbuffered: the last that was printed before a crash says what it was about
+        self._command = [sys.executable, "-u", "-c", code, json.dumps(given), json.dumps(sys.path)]
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
