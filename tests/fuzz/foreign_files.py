@@ -63,7 +63,8 @@ def _model_archives() -> SearchStrategy[bytes]:
 
 def _load(content: bytes, folder: Path) -> None:
     model = load_atomistic_model(_written(content, folder))
-    if not isinstance(model, AtomisticModel) or not model.capabilities().atomic_types:
+    # a model may know no species: it refuses all atoms
+    if not isinstance(model, AtomisticModel) or not isinstance(model.capabilities().atomic_types, list):
         raise FindingError(f"expected a model, got {type(model).__name__}")
 
 
