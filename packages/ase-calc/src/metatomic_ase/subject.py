@@ -19,9 +19,9 @@ class Ase(Subject):
     """`MetatomicCalculator` on ``ase.Atoms``."""
 
     name = "ase"
+    lacks: Mapping[str, str] = {"asymmetric virials": "stress has six components in ASE"}
     left_out: Mapping[str, str] = {
         "atomic_virials_of_nine_components": "stresses of atoms have six components in ASE",
-        "virial_of_nine_components": "stress has six components in ASE",
         "virial_without_periodicity": "ASE has stress and no virial, and a molecule has no volume",
         "forces_of_selected_atoms": "`run_model` gives outputs of some atoms, and no derivatives",
         "missing_inputs": "atoms of ASE always have charges, zero unless they are set",

@@ -42,12 +42,12 @@ class Ipi(Subject):
 
     name = "ipi"
     lacks: Mapping[str, str] = {
+        "asymmetric virials": "the virial of i-PI is symmetric",
         "atomic energies": "i-PI takes the energy of a structure and nothing of its atoms",
         "atomic virials": "i-PI takes the virial of a structure and nothing of its atoms",
         "selected atoms": "i-PI always wants the energy of all atoms",
     }
     left_out: Mapping[str, str] = {
-        "virial_of_nine_components": "the virial of i-PI is symmetric",
         "missing_inputs": "the template is an ase.Atoms, which always has charges, zero unless they are set",
         "outputs_of_atoms": "extras of i-PI are values of structures; of atoms they have charges and uncertainties",
         "outputs_of_batch": "as outputs_of_atoms: it asks for features of atoms",

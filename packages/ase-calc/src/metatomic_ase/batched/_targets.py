@@ -118,7 +118,6 @@ class CellTarget(AtomsTarget):
         self._factor = float(len(atoms))
         self._log = np.zeros((3, 3))
         self._deformation = np.eye(3)
-        self.pressure_term = 0.0
 
     def take(self, energy: float, forces: np.ndarray, stress: np.ndarray | None) -> None:
         """Take the results for the structure as it is; parameters as for `AtomsTarget`."""

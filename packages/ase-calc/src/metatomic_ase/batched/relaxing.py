@@ -154,7 +154,6 @@ def irelax(
     least = {"fmax": (fmax, 0.0), "steps": (steps, 0), "max_structures": (max_structures, 1)}
     _check_least({**least, "max_atoms": (max_atoms, 1), "max_pairs": (max_pairs, 1)})
     run = _Runs(
-        calculator,
         Evaluator(calculator, max_atoms, max_pairs),
         OPTIMIZERS[optimizer],
         dict(optimizer_options or {}),
@@ -182,13 +181,11 @@ class _Runs:
 
     def __init__(
         self,
-        calculator: MetatomicCalculator,
         evaluator: Evaluator,
         make: Callable[..., Any],
         options: dict[str, Any],
         settings: _Settings,
     ):
-        self._calculator = calculator
         self._evaluate = evaluator
         self._make = make
         self._options = options

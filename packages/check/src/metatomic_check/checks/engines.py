@@ -17,8 +17,6 @@ from metatomic_check.table import check
 from metatomic_core.engine import Evaluation, Structure
 from metatomic_core.testing import Answer, Request, Subject, installed_subjects
 
-# what engines with six components of the virial leave out of the contract
-_NINE = "virial_of_nine_components"
 _NAME = "engines"
 # results, and what an engine must be able to do for each
 _ABILITIES = {
@@ -223,11 +221,10 @@ def _compared(
 
 
 def _as_passed_on(subject: Subject, result: str, values: Any) -> Any:
-    """Give the part of a virial that an engine knows: most have six components, the means of what may differ."""
-    if values is None or result not in ("virial", "atomic_virials") or _NINE not in subject.left_out:
+    """Give what of a virial reaches an engine: the mean of components that may differ, where it has one for both."""
+    if values is None or result != "virial" or "asymmetric virials" not in subject.lacks:
         return values
-    tensors = np.asarray(values, dtype=float)
-    return 0.5 * (tensors + np.swapaxes(tensors, -1, -2))
+    return 0.5 * (np.asarray(values) + np.asarray(values).T)
 
 
 def _limit(bench: Bench, subject: Subject, result: str, right: np.ndarray | float, n_atoms: int) -> float:

@@ -18,6 +18,7 @@ WHAT = "subject of the contract suite"
 ABILITIES = {
     "forces": "forces on atoms",
     "virial": "the virial or the stress of a structure",
+    "asymmetric virials": "virials of structures that need not be symmetric, as of models that learn rotations",
     "atomic energies": "the energy of each atom",
     "atomic virials": "the virial of each atom",
     "free boundaries": "structures that are periodic in no direction",

@@ -36,7 +36,7 @@ def check_virial_of_messages(bench: Bench) -> None:
     bench.check("messages", bench.structures("box", "triclinic"), ["energy", "virial"])
 
 
-@standard_test("virial")
+@standard_test("virial", "asymmetric virials")
 def check_virial_of_nine_components(bench: Bench) -> None:
     """The virial of a field, which is not symmetric, was transposed or made symmetric.
 
