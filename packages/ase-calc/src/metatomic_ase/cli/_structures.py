@@ -11,7 +11,7 @@ import ase.io
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
-from metatomic_core.adapters import in_one_line, symbols
+from metatomic_core.adapters import symbols
 from metatomic_core.adapters.console import one_line
 from metatomic_core.adapters.structure_files import check_declared_atoms
 
@@ -49,7 +49,7 @@ def read_structures(path: str, file_format: str | None = None, index: str = ":")
             raise ValueError(
                 f"expected `--index` to be a number or a slice, such as 0, -1, :100 or ::10, got '{index}'"
             ) from error
-        reason = in_one_line(one_line(error))
+        reason = one_line(error)
         raise ValueError(f"expected structures that ASE reads, got '{path}': {reason}; try `--format`") from error
     found = structures if isinstance(structures, list) else [structures]
     if not found:

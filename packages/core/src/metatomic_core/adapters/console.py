@@ -39,8 +39,8 @@ def one_line(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.strerror.lower()}: '{os.fspath(error.filename)}'"
-    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return in_one_line(lines[0], LONGEST_MESSAGE) if lines else type(error).__name__
 
 
 def house_style(message: str) -> str:

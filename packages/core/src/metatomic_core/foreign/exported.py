@@ -31,7 +31,7 @@ _REQUESTS = re.compile(r"(\bdef |\.)(requested_(?:neighbor_lists|neighbors_lists
 _RENAMED = r"\1_core_\2"
 
 
-class ExportedModel(torch.nn.Module):
+class ConvertedModel(torch.nn.Module):
     """A model of ours, whole, with the interface of metatomic-torch (TorchScript only).
 
     Parameters
@@ -155,7 +155,7 @@ def reference_model(model: LoadedModel) -> Any:
         for name, request in inputs.items():
             _check_name(name, request, "input")
         script = torchscript.load(_without_requests(torchscript.to_bytes(model.script, {})))
-        module = torchscript.script_module(ExportedModel(model, script))
+        module = torchscript.script_module(ConvertedModel(model, script))
         return reference.AtomisticModel(module, metadata, capabilities)
 
 
