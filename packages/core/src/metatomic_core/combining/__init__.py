@@ -4,5 +4,6 @@ What comes out is a model like any other, saved to one file, which has the code 
 """
 
 from .combine import HOW, combine
+from .weighted import WeightedSum
 
-__all__ = ["HOW", "combine"]
+__all__ = ["HOW", "WeightedSum", "combine"]
