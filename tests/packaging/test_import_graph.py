@@ -27,6 +27,7 @@ WINGS = (
     "adapters",
     "potentials",
     "combining",
+    "o3",
     "foreign",
     "gromacs",
     "testing",
@@ -36,7 +37,7 @@ WINGS = (
 
 
 # of core, besides what it exports itself, all that adapters, benchmarks and tests of adapters may import
-PUBLIC = ("adapters", "authors", "cli", "engine", "potentials", "testing", "units")
+PUBLIC = ("adapters", "authors", "cli", "combining", "engine", "o3", "potentials", "testing", "units")
 # folder: what else it may import
 OUTSIDE = {
     "packages/ase-calc/src": (),
