@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .calculator import MetatomicCalculator
     from .predictions import Ensemble
+    from .symmetrized import SymmetrizedCalculator
 
 __version__ = _version("metatomic-ase")
 
-__all__ = ["Ensemble", "MetatomicCalculator"]
+__all__ = ["Ensemble", "MetatomicCalculator", "SymmetrizedCalculator"]
 
 # name -> module: loaded on first use, so that the commands of this package show their help without torch
-_MODULES = {"Ensemble": "predictions", "MetatomicCalculator": "calculator"}
+_MODULES = {
+    "Ensemble": "predictions",
+    "MetatomicCalculator": "calculator",
+    "SymmetrizedCalculator": "symmetrized",
+}
 
 
 def __getattr__(name: str) -> Any:
