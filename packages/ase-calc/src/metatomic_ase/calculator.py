@@ -115,9 +115,6 @@ class MetatomicCalculator(Predictions, Calculator):
         self.implemented_properties = self._requests.implemented
         self.ignored_changes = set(NOT_READ)
         self._last_inputs: dict[str, np.ndarray] = {}
-        # properties asked of the atoms as they are now, and of those before, which come along
-        self._asked: set[str] = set()
-        self._along: set[str] = set()
         self.reset()
 
     def __repr__(self) -> str:
@@ -242,6 +239,9 @@ class MetatomicCalculator(Predictions, Calculator):
         """Forget all results."""
         super().reset()
         self.additional_outputs = {}
+        # properties asked of the atoms as they are now, and of those before, which come along
+        self._asked: set[str] = set()
+        self._along: set[str] = set()
 
     def check_state(self, atoms: ase.Atoms, tol: float = _TOLERANCE) -> list[str]:
         """List what changed of what the model reads, inputs such as momenta or ``info`` included."""
