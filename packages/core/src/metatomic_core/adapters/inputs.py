@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 
     from metatomic_core.data.outputs import ModelOutput
 
-__all__ = ["ALWAYS_KNOWN", "WITH_VELOCITIES", "Source", "Sources", "input_values", "source_of"]
+__all__ = ["ALWAYS_KNOWN", "INFO_NAMES", "WITH_VELOCITIES", "Source", "Sources", "input_values", "source_of"]
 
 # ASE's units of time follow from eV, angstrom and u, so momenta and velocities are made of square roots of these.
 _VELOCITY = "(eV/u)^(1/2)"
 _MOMENTUM = "(eV*u)^(1/2)"
 # as models and data sets of the field call them in ``atoms.info``, the clearest first
-_CHARGE = ("charge", "total_charge")
-_SPIN = ("spin_multiplicity", "multiplicity", "spin")
+INFO_NAMES = {"charge": ("charge", "total_charge"), "spin_multiplicity": ("spin_multiplicity", "multiplicity", "spin")}
 # in elementary charges or Bohr magnetons: less is rounding of partial charges
 _NEGLIGIBLE = 0.5
 # Of these an engine has its own, or none: those in a file would be of another moment.
@@ -81,7 +80,7 @@ def _sum(atoms: "ase.Atoms", key: str) -> float:
 
 
 def _charge(atoms: "ase.Atoms") -> Any:
-    found = _one_of(atoms, _CHARGE)
+    found = _one_of(atoms, INFO_NAMES["charge"])
     total = _sum(atoms, "initial_charges")
     if found is None and abs(total) >= _NEGLIGIBLE:
         raise ValueError(
@@ -92,7 +91,7 @@ def _charge(atoms: "ase.Atoms") -> Any:
 
 
 def _spin_multiplicity(atoms: "ase.Atoms") -> Any:
-    found = _one_of(atoms, _SPIN)
+    found = _one_of(atoms, INFO_NAMES["spin_multiplicity"])
     total = abs(_sum(atoms, "initial_magmoms"))
     if found is None and total >= _NEGLIGIBLE:
         raise ValueError(
