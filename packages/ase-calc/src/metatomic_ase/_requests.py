@@ -80,7 +80,7 @@ def implemented(engine: Engine) -> list[str]:
 
 
 def _can_give(engine: Engine, result: str) -> bool:
-    # a variant of the energy may have no dipole
+    # of several dipoles only who asks for them has to choose one
     return (result != "dipole_derivatives" or engine.offers("dipole")) and engine.can_give(result)
 
 
