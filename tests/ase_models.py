@@ -101,3 +101,41 @@ def argon(n_cells: int = 2, amplitude: float = 0.05, seed: int = 1) -> ase.Atoms
     atoms = ase.build.bulk("Ar", a=5.3, cubic=True).repeat(n_cells)
     atoms.rattle(amplitude, seed=seed)
     return atoms
+
+
+class Water(torch.nn.Module):
+    """A water molecule: springs between all atoms at their distances in ``ase.build.molecule``, and charges."""
+
+    def __init__(self):
+        super().__init__()
+        self.lengths = {"OH": 0.9685, "HH": 1.5265}
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        energies: List[torch.Tensor] = []
+        dipoles: List[torch.Tensor] = []
+        for system in systems:
+            x = system.positions
+            light = (system.types == 1).to(x.dtype)
+            vectors = x[None, :, :] - x[:, None, :]
+            # one on the diagonal: a distance of zero has no slope
+            distances = (vectors.square().sum(2) + torch.eye(x.size(0), dtype=x.dtype)).sqrt()
+            both = light[:, None] * light[None, :]
+            lengths = self.lengths["OH"] * (1 - both) + self.lengths["HH"] * both
+            springs = 30.0 * (1 - both) + 5.0 * both
+            apart = 1 - torch.eye(x.size(0), dtype=x.dtype)
+            energies.append((0.25 * springs * (distances - lengths).square() * apart).sum(1))
+            dipoles.append(((1.2 * light - 0.8)[:, None] * x).sum(0))
+        results: Dict[str, TensorMap] = {}
+        for name, output in outputs.items():
+            if name == "dipole":
+                results[name] = per_system_output(name, systems, torch.stack(dipoles))
+            else:
+                results[name] = energy_output(systems, torch.cat(energies), output, selected_atoms)
+        return results
+
+
+def water_model() -> AtomisticModel:
+    outputs = {"energy": ModelOutput(unit="eV", sample_kind="atom"), "dipole": ModelOutput(unit="e*angstrom")}
+    return models.wrap(Water(), outputs)

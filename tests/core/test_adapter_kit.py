@@ -22,8 +22,21 @@ def test_units_of_inputs_fit_their_quantities(key):
     assert kind in quantity.sample_kinds
 
 
+class Stand(types.SimpleNamespace):
+    """Stands for ``ase.Atoms``: core is tested without ASE, too."""
+
+    def __init__(self):
+        super().__init__(info={"spin": 3, "charge": -1}, arrays={"weight": [0.5, 0.25]})
+
+    def get_masses(self):
+        return [1, 16]
+
+    def __len__(self):
+        return 2
+
+
 def test_sources_are_found_in_any_spelling_or_named():
-    atoms = types.SimpleNamespace(info={"spin": 3, "charge": -1}, get_masses=lambda: [1, 16])
+    atoms = Stand()
     masses = source_of("masses", ModelOutput(sample_kind="atom"), ALWAYS_KNOWN, "the engine")
     assert input_values(atoms, masses).tolist() == [1.0, 16.0]
     per_system = ModelOutput(sample_kind="system")
@@ -33,6 +46,8 @@ def test_sources_are_found_in_any_spelling_or_named():
         source_of("velocity", ModelOutput(sample_kind="atom"), ALWAYS_KNOWN, "the engine")
     with pytest.raises(ValueError, match=r"requests 'mass' per system; known are 'mass' per atom, .*, and more"):
         source_of("mass", per_system, ALWAYS_KNOWN, "the engine", ", and more")
+    named = source_of("mine::weight", ModelOutput(sample_kind="atom", unit="u"), ALWAYS_KNOWN, "the engine")
+    assert (named.unit, input_values(atoms, named).tolist()) == ("u", [0.5, 0.25])
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(False, ()), (True, ("forces", "stress")), ("stress", ("stress",))])

@@ -9,64 +9,75 @@ from metatomic_core import ModelOutput
 from metatomic_core.adapters.inputs import WITH_VELOCITIES, Source, Sources, input_values, source_of
 from metatomic_core.engine import Structure
 
+# beside the quantities of all engines; what is not here comes by its name
 SOURCES: Sources = {
     **WITH_VELOCITIES,
-    ("ase::initial_magmoms", "atom"): Source(lambda atoms: atoms.get_initial_magnetic_moments(), "", "the atoms"),
-    ("ase::initial_charges", "atom"): Source(lambda atoms: atoms.get_initial_charges(), "e", "the atoms"),
-    ("ase::tags", "atom"): Source(lambda atoms: atoms.get_tags(), "", "the atoms"),
+    ("ase::initial_magmoms", "atom"): Source(
+        lambda atoms: atoms.get_initial_magnetic_moments(), "", "atoms.get_initial_magnetic_moments()"
+    ),
+    ("ase::initial_charges", "atom"): Source(
+        lambda atoms: atoms.get_initial_charges(), "e", "atoms.get_initial_charges()"
+    ),
+    ("ase::tags", "atom"): Source(lambda atoms: atoms.get_tags(), "", "atoms.get_tags()"),
 }
-_ARRAYS, _INFO = "ase::arrays::", "ase::info::"
-_MORE = f", '{_ARRAYS}NAME' per atom and '{_INFO}NAME' per system"
+_MORE = ", any other name per atom in `atoms.arrays`, and per structure in `atoms.info`"
 
 
-def input_units(requested: Mapping[str, ModelOutput]) -> dict[str, str]:
-    """Give the unit of each input that ASE can provide.
+class Inputs:
+    """The inputs that a model requests, and where ASE has them.
+
+    Parameters
+    ----------
+    requested
+        What the model requests, by name.
 
     Raises
     ------
     ValueError
         If ASE has no such input.
     """
-    return {
-        name: output.unit if name.startswith((_ARRAYS, _INFO)) else _source(name, output).unit
-        for name, output in requested.items()
-    }
+
+    def __init__(self, requested: Mapping[str, ModelOutput]):
+        self._sources = {name: source_of(name, output, SOURCES, "ASE", _MORE) for name, output in requested.items()}
+        # by name
+        self.units = {name: source.unit for name, source in self._sources.items()}
+
+    def __len__(self) -> int:
+        """Give how many there are."""
+        return len(self._sources)
+
+    def of(self, atoms: ase.Atoms) -> dict[str, np.ndarray]:
+        """Give the values for atoms, by name, as copies."""
+        return {name: input_values(atoms, source) for name, source in self._sources.items()}
+
+    def changed(self, last: Mapping[str, np.ndarray], atoms: ase.Atoms) -> list[str]:
+        """List the names of those that are not the same as at the last calculation."""
+        if not self._sources:
+            return []
+        try:
+            now = self.of(atoms)
+        except (TypeError, ValueError):
+            # a calculation says what is wrong with them
+            return list(self._sources)
+        return [name for name, values in now.items() if name not in last or not np.array_equal(values, last[name])]
 
 
-def _source(name: str, output: ModelOutput) -> Source:
-    return source_of(name, output, SOURCES, "ASE", _MORE)
-
-
-def _input(atoms: ase.Atoms, name: str, output: ModelOutput) -> np.ndarray:
-    for prefix, container, kind in ((_ARRAYS, atoms.arrays, "atom"), (_INFO, atoms.info, "system")):
-        if name.startswith(prefix):
-            key = name[len(prefix) :]
-            if output.sample_kind != kind:
-                got = output.sample_kind
-                raise ValueError(f"expected input '{name}' per {kind}, got a model that wants it per {got}")
-            if key not in container:
-                where = "atoms.arrays" if kind == "atom" else "atoms.info"
-                raise ValueError(f"expected '{key}' in `{where}`, which the model requests, got {sorted(container)}")
-            return np.asarray(container[key], dtype=np.float64)
-    return input_values(atoms, _source(name, output))
-
-
-def structure_from_atoms(atoms: ase.Atoms, requested: Mapping[str, ModelOutput]) -> Structure:
+def structure_from_atoms(atoms: ase.Atoms, inputs: Inputs) -> Structure:
     """Convert atoms to a structure in angstrom and eV.
 
     Parameters
     ----------
     atoms
         The atoms.
-    requested
+    inputs
         Inputs that the model requests.
 
     Raises
     ------
     TypeError
-        If it is no ``ase.Atoms``.
+        If it is no ``ase.Atoms``, or an input is no number.
     ValueError
-        If an input is missing.
+        If an input is missing, or can not be used.
     """
     if not isinstance(atoms, ase.Atoms):
         raise TypeError(f"expected `atoms` to be ase.Atoms, got {type(atoms).__name__}")
@@ -75,8 +86,21 @@ def structure_from_atoms(atoms: ase.Atoms, requested: Mapping[str, ModelOutput])
         positions=atoms.positions,
         cell=atoms.cell.array,
         pbc=atoms.pbc,
-        inputs={name: _input(atoms, name, output) for name, output in requested.items()},
+        inputs=inputs.of(atoms),
     )
+
+
+def structures_from(all_atoms: Sequence[ase.Atoms], inputs: Inputs) -> list[Structure]:
+    """Convert several; parameters and errors as for `structure_from_atoms`, which name the structure."""
+    found = []
+    for index, atoms in enumerate(all_atoms):
+        try:
+            found.append(structure_from_atoms(atoms, inputs))
+        except (TypeError, ValueError) as error:
+            if len(all_atoms) == 1 or not isinstance(atoms, ase.Atoms):
+                raise
+            raise type(error)(f"{error}, in structure {index}") from error
+    return found
 
 
 def has_stress(atoms: ase.Atoms) -> bool:

@@ -32,6 +32,8 @@ def properties_of(evaluation: Evaluation, from_outputs: Mapping[str, str]) -> di
         results["stress"] = voigt(evaluation.stress[0])
     if evaluation.atomic_stresses is not None:
         results["stresses"] = voigt(evaluation.atomic_stresses)
+    if evaluation.dipole_derivatives is not None:
+        results["born_effective_charges"] = evaluation.dipole_derivatives
     for name, output in from_outputs.items():
         values = evaluation.outputs[output]
         results[name] = values.reshape(3) if name == "dipole" else values.reshape(-1)

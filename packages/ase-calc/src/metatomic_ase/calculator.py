@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import ase
 import numpy as np
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from metatensor.torch import Labels, TensorMap
+from ase.calculators.calculator import Calculator, Parameters, PropertyNotImplementedError, all_changes
+from metatensor.torch import TensorMap
 
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
 from metatomic_core.adapters import check_type
 from metatomic_core.adapters.options import ENGINE_OPTIONS, checked_options, takes_options
 from metatomic_core.engine import Engine, Model
 
-from ._changes import changed_atoms, changed_inputs
+from ._changes import NOT_READ, changed_atoms
 from ._coincidence import explained
-from ._convert import as_list, has_stress, input_units, structure_from_atoms
-from ._requests import NEEDS_CELL, Request, checked_additional, implemented, make_request, with_companions
+from ._convert import Inputs, as_list, has_stress, structure_from_atoms, structures_from
+from ._html import html_of
+from ._requests import Request, Requests, checked_additional
 from ._results import batch_of, properties_of
 from .predictions import Predictions
 
@@ -92,30 +93,44 @@ class MetatomicCalculator(Predictions, Calculator):
         **options: "Unpack[EngineOptions]",
     ):
         super().__init__()
-        check_type("do_gradients_with_energy", do_gradients_with_energy, bool, "True or False")
+        arguments = {"model": model, "do_gradients_with_energy": do_gradients_with_energy, **options}
+        self._set_up(arguments, additional_outputs)
+
+    def _set_up(self, arguments: dict[str, Any], additional: dict[str, ModelOutput] | None) -> None:
+        """Do what the constructor does; nothing has changed if it fails."""
+        options = dict(arguments)
+        model, with_energy = options.pop("model"), options.pop("do_gradients_with_energy")
+        check_type("do_gradients_with_energy", with_energy, bool, "True or False")
         given = checked_options("MetatomicCalculator", options, ENGINE_OPTIONS)
-        self._engine = _make_engine(model, given)
-        self._arguments = {
-            "model": os.fspath(model) if isinstance(model, (str, os.PathLike)) else None,
-            "do_gradients_with_energy": do_gradients_with_energy,
-            **given,
-            "variants": dict(given["variants"]) if given["variants"] else None,
-        }
-        self._model_inputs = self._engine.model.requested_inputs()
-        self._units = input_units(self._model_inputs)
+        engine = _make_engine(model, given)
+        inputs = Inputs(engine.model.requested_inputs())
+        wanted = checked_additional(engine, additional)
+        self._requests = Requests(engine, wanted, with_energy)
+        self._engine, self._inputs, self._additional, self._given_outputs = engine, inputs, wanted, additional
+        self.parameters = Parameters(
+            model=os.fspath(model) if isinstance(model, (str, os.PathLike)) else None,
+            do_gradients_with_energy=with_energy,
+            **{**given, "variants": dict(given["variants"]) if given["variants"] else None},
+        )
+        self.implemented_properties = self._requests.implemented
+        self.ignored_changes = set(NOT_READ)
         self._last_inputs: dict[str, np.ndarray] = {}
-        self._additional = checked_additional(self._engine, additional_outputs)
-        self.additional_outputs = {}
-        self._with_energy = do_gradients_with_energy
-        self.implemented_properties = implemented(self._engine)
-        # by properties, and whether there is a stress: names are looked up once
-        self._requests: dict[tuple[tuple[str, ...], bool], Request] = {}
+        self.reset()
 
     def __repr__(self) -> str:
         """Say which model this is, and how it is run."""
         name = self.metadata().name or type(self._engine.model).__name__
-        where = f", file {self._arguments['model']}" if self._arguments["model"] else ""
+        where = f", file {self.parameters['model']}" if self.parameters["model"] else ""
         return f"<{type(self).__name__} of {name}{where}, on {self._engine.device}, kernel {self.kernel}>"
+
+    def _repr_html_(self) -> str:
+        """Give a table of what this is, for notebooks."""
+        name = self.metadata().name or type(self._engine.model).__name__
+        return html_of(name, self._engine, self.parameters, self.implemented_properties, list(self._inputs.units))
+
+    def _get_name(self) -> str:
+        """Give the name that databases and trajectories know the calculator by."""
+        return "metatomic"
 
     def model(self) -> Any:
         """Give the model."""
@@ -144,21 +159,19 @@ class MetatomicCalculator(Predictions, Calculator):
         self._engine.forget_neighbors()
 
     def todict(self, skip_default: bool = False) -> dict[str, Any]:
-        """Give the arguments of this calculator as plain data, for models from files.
+        """Give the arguments of this calculator as plain data, as databases and trajectories keep them.
 
         Parameters
         ----------
         skip_default
             Taken for the sake of ASE; all arguments are always given.
 
-        Raises
-        ------
-        RuntimeError
-            If the model is not from a file.
+        Returns
+        -------
+        dict
+            The arguments; "model" is None for a model in memory, which can not be loaded again.
         """
-        if self._arguments["model"] is None:
-            raise RuntimeError("expected a calculator with the path of a model, got one with a model; save it first")
-        return dict(self._arguments)
+        return dict(self.parameters)
 
     @classmethod
     def fromdict(cls, arguments: dict[str, Any]) -> "MetatomicCalculator":
@@ -168,21 +181,81 @@ class MetatomicCalculator(Predictions, Calculator):
         ----------
         arguments
             Arguments of the calculator, as `todict` gives them.
+
+        Raises
+        ------
+        ValueError
+            If the calculator had a model in memory.
         """
+        if arguments.get("model") is None:
+            raise ValueError(
+                "expected the path of a model in `arguments`, got those of a calculator with a model in memory; "
+                "save the model, and make the calculator from the file"
+            )
         return cls(**arguments)
 
+    def set(self, **arguments: Any) -> dict[str, Any]:
+        """Change arguments: as if the calculator were made anew, with what it has for the others.
+
+        Parameters
+        ----------
+        arguments
+            Any arguments of the constructor.
+
+        Returns
+        -------
+        dict
+            Those that were not the same before.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for the constructor; the calculator is as before then.
+        """
+        if not arguments:
+            return {}
+        with self._engine.lock:
+            additional = arguments.pop("additional_outputs", self._given_outputs)
+            changed = {
+                name: value
+                for name, value in arguments.items()
+                if name not in self.parameters or value != self.parameters[name]
+            }
+            if additional is not self._given_outputs:
+                changed["additional_outputs"] = additional
+            if changed:
+                # what is loaded is taken as it is, unless it would be loaded in another way
+                loaded = not {"model", "extensions_directory"} & changed.keys()
+                path = self.parameters["model"]
+                self._set_up(
+                    {**self.parameters, "model": self._engine.model if loaded or not path else path, **arguments},
+                    additional,
+                )
+                if loaded:
+                    self.parameters["model"] = path
+        return changed
+
+    def reset(self) -> None:
+        """Forget all results."""
+        super().reset()
+        self.additional_outputs = {}
+        # properties asked of the atoms as they are now, and of those before, which come along
+        self._asked: set[str] = set()
+        self._along: set[str] = set()
+
     def check_state(self, atoms: ase.Atoms, tol: float = _TOLERANCE) -> list[str]:
-        """List what changed since the last calculation, inputs of the model such as momenta or ``info`` included."""
+        """List what changed of what the model reads, inputs such as momenta or ``info`` included."""
         changes = changed_atoms(self.atoms, atoms) if tol == _TOLERANCE else super().check_state(atoms, tol)
-        if not changes and self._model_inputs:
-            return changed_inputs(self._last_inputs, structure_from_atoms(atoms, self._model_inputs).inputs)
-        return changes
+        return changes or self._inputs.changed(self._last_inputs, atoms)
 
     def get_property(self, name: str, atoms: ase.Atoms | None = None, allow_calculation: bool = True) -> Any:
         """Give a property of atoms, computed or kept; from several threads, each gets that of its own atoms."""
         # looking for changes, computing and reading the results are one step
         with self._engine.lock:
-            return super().get_property(name, atoms, allow_calculation)
+            found = super().get_property(name, atoms, allow_calculation)
+            if found is not None:
+                self._asked.add(name)
+            return found
 
     def calculate(
         self,
@@ -203,69 +276,39 @@ class MetatomicCalculator(Predictions, Calculator):
             atoms = self.atoms
         if atoms is None:
             raise ValueError("expected `atoms` to calculate, got None")
+        wanted = properties or ["energy"]
         with self._engine.lock:
-            request = self._request(atoms, properties or ["energy"])
+            known = [] if system_changes or self.check_state(atoms) else list(self.results)
+            if not known:
+                self._asked, self._along = set(), self._requests.learned(self._asked)
+            request = self._requests.of(atoms, wanted, self._along, known)
             super().calculate(atoms, properties, system_changes)
-            self._calculate(atoms, request)
+            try:
+                self._calculate(atoms, request, known)
+            except ValueError:
+                if not self._along:
+                    raise
+                # what nobody has asked of these atoms may be to blame
+                self._along = set()
+                self._calculate(atoms, self._requests.of(atoms, wanted, (), known), known)
+            self._asked.update(wanted)
 
-    def _request(self, atoms: ase.Atoms, properties: Sequence[str]) -> Request:
-        """Give what to ask of the engine, after checking that all properties are possible."""
-        key = (tuple(properties), has_stress(atoms))
-        if key not in self._requests:
-            for name in properties:
-                if name not in self.implemented_properties:
-                    raise PropertyNotImplementedError(
-                        f"expected a property that this model has, {self.implemented_properties}, got '{name}'"
-                    )
-                if name in NEEDS_CELL and not key[1]:
-                    raise PropertyNotImplementedError(
-                        f"expected a periodic structure with three cell vectors for '{name}', got pbc "
-                        f"{atoms.pbc.tolist()} and a cell of rank {atoms.cell.rank}"
-                    )
-            wanted = with_companions(properties, self.implemented_properties, key[1], self._with_energy)
-            self._requests[key] = make_request(self._engine, wanted, self._additional)
-        return self._requests[key]
-
-    def _calculate(self, atoms: ase.Atoms, request: Request) -> None:
-        # nothing of the last structure may be left if this one fails
+    def _calculate(self, atoms: ase.Atoms, request: Request, known: Sequence[str]) -> None:
+        # nothing of another structure may be left if this one fails
+        kept = {name: self.results[name] for name in known}
         self.results, self.additional_outputs = {}, {}
-        structure = structure_from_atoms(atoms, self._model_inputs)
+        structure = structure_from_atoms(atoms, self._inputs)
+        units = self._inputs.units
         with explained([atoms]):
             evaluation = self._engine.evaluate(
-                [structure], request.results, outputs=request.outputs, units=self._units, output_units=request.units
+                [structure], request.results, outputs=request.outputs, units=units, output_units=request.units
             )
         tensors = evaluation.tensors
         if request.separate:
-            tensors = {**tensors, **self._engine.run([structure], request.separate, units=self._units)}
+            tensors = {**tensors, **self._engine.run([structure], request.separate, units=units)}
         self.additional_outputs = {name: tensors[one.name] for name, one in self._additional.items()}
-        # copies: the arrays may be those of the atoms, which may change in place
-        self._last_inputs = {name: values.copy() for name, values in structure.inputs.items()}
-        self.results = properties_of(evaluation, request.from_outputs)
-
-    def run_model(
-        self,
-        atoms: ase.Atoms | Sequence[ase.Atoms],
-        outputs: dict[str, ModelOutput],
-        selected_atoms: "Labels | None" = None,
-    ) -> dict[str, TensorMap]:
-        """Compute any outputs of the model, in angstrom and in the units that the outputs state.
-
-        Parameters
-        ----------
-        atoms
-            One structure or several.
-        outputs
-            What to compute, by name.
-        selected_atoms
-            Labels ``system`` and ``atom``: compute the outputs for these atoms only; None for all.
-
-        Returns
-        -------
-        dict of TensorMap
-            The outputs, with the structures numbered in the dimension ``system`` of the samples.
-        """
-        structures = [structure_from_atoms(one, self._model_inputs) for one in as_list(atoms)]
-        return self._engine.run(structures, outputs, selected_atoms, self._units)
+        self._last_inputs = structure.inputs
+        self.results = {**properties_of(evaluation, request.from_outputs), **kept}
 
     def compute_energy(
         self,
@@ -306,9 +349,9 @@ class MetatomicCalculator(Predictions, Calculator):
             results += ["forces", "stress"] if any(map(has_stress, all_atoms)) else ["forces"]
         with explained(all_atoms):
             evaluation = self._engine.evaluate(
-                [structure_from_atoms(one, self._model_inputs) for one in all_atoms],
+                structures_from(all_atoms, self._inputs),
                 results,
-                units=self._units,
+                units=self._inputs.units,
                 slots=range(_FIRST_BATCH_SLOT, _FIRST_BATCH_SLOT + len(all_atoms)),
             )
         computed = batch_of(evaluation, all_atoms)

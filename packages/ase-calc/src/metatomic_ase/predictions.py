@@ -10,11 +10,13 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from metatomic_core.engine import Engine, Evaluation
 
 from ._coincidence import explained
-from ._convert import has_stress, structure_from_atoms
+from ._convert import Inputs, as_list, has_stress, structure_from_atoms, structures_from
 from ._results import voigt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from metatensor.torch import Labels, TensorMap
 
     from metatomic_core import ModelOutput
 
@@ -52,8 +54,7 @@ class Predictions:
     """Methods of the calculator for what ASE has no property for; each one is an evaluation of its own."""
 
     _engine: Engine
-    _model_inputs: "Mapping[str, ModelOutput]"
-    _units: "Mapping[str, str]"
+    _inputs: Inputs
     atoms: ase.Atoms | None
 
     def get_energy_uncertainty(self, atoms: ase.Atoms | None = None, *, per_atom: bool = False) -> float | np.ndarray:
@@ -184,6 +185,31 @@ class Predictions:
             raise RuntimeError("expected derivatives of the dipole, got none")
         return found
 
+    def run_model(
+        self,
+        atoms: "ase.Atoms | Sequence[ase.Atoms]",
+        outputs: "dict[str, ModelOutput]",
+        selected_atoms: "Labels | None" = None,
+    ) -> "dict[str, TensorMap]":
+        """Compute any outputs of the model, in angstrom and in the units that the outputs state.
+
+        Parameters
+        ----------
+        atoms
+            One structure or several.
+        outputs
+            What to compute, by name.
+        selected_atoms
+            Labels ``system`` and ``atom``: compute the outputs for these atoms only; None for all.
+
+        Returns
+        -------
+        dict of TensorMap
+            The outputs, with the structures numbered in the dimension ``system`` of the samples.
+        """
+        structures = structures_from(as_list(atoms), self._inputs)
+        return self._engine.run(structures, outputs, selected_atoms, self._inputs.units)
+
     def _atoms(self, atoms: ase.Atoms | None) -> ase.Atoms:
         found = self.atoms if atoms is None else atoms
         if found is None:
@@ -216,9 +242,9 @@ class Predictions:
     ) -> Evaluation:
         with explained([atoms]), self._engine.lock:
             return self._engine.evaluate(
-                [structure_from_atoms(atoms, self._model_inputs)],
+                [structure_from_atoms(atoms, self._inputs)],
                 results,
                 outputs=outputs,
-                units=self._units,
+                units=self._inputs.units,
                 output_units=output_units,
             )

@@ -4,6 +4,7 @@ Pieces of XML are templates in tables; what differs between cases is a row.  Not
 """
 
 import dataclasses
+import itertools
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import ase
 import numpy as np
+
+from metatomic_core.adapters.inputs import INFO_NAMES
 
 from .template import is_oriented
 
@@ -401,8 +404,9 @@ def write_input(settings: Settings, atoms: ase.Atoms, directory: str | os.PathLi
     atoms = standard_form(atoms)
     # what a client needs and i-PI's own xyz can not say: periodicity, charge, spin
     template = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    template.info = {name: atoms.info[name] for name in ("charge", "spin", "spin_multiplicity") if name in atoms.info}
-    for name in ("masses", "initial_charges"):
+    known = itertools.chain.from_iterable(INFO_NAMES.values())
+    template.info = {name: atoms.info[name] for name in known if name in atoms.info}
+    for name in ("masses", "initial_charges", "initial_magmoms"):
         if atoms.has(name):
             template.set_array(name, atoms.get_array(name))
     directory = Path(directory)

@@ -12,7 +12,7 @@ import numpy as np
 
 from metatomic_core import ModelOutput
 from metatomic_core.adapters import in_one_line
-from metatomic_core.adapters.inputs import ALWAYS_KNOWN, input_values, source_of
+from metatomic_core.adapters.inputs import ALWAYS_KNOWN, INFO_NAMES, input_values, source_of
 from metatomic_core.adapters.structure_files import check_declared_atoms
 
 from .units import ANGSTROM
@@ -160,10 +160,10 @@ def make_template(
     if periodic.any():
         check_orientation(atoms)
     info = dict(atoms.info)
-    if charge is not None:
-        info["charge"] = charge
-    if spin_multiplicity is not None:
-        info["spin_multiplicity"] = spin_multiplicity
+    for name, given in (("charge", charge), ("spin_multiplicity", spin_multiplicity)):
+        if given is not None:
+            # in place of the structure's, under whatever name it has it
+            info = {key: value for key, value in info.items() if key not in INFO_NAMES[name]} | {name: given}
     atoms = atoms.copy()
     atoms.info = info
     inputs, units = {}, {}

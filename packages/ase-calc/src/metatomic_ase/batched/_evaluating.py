@@ -6,7 +6,7 @@ from typing import NamedTuple
 import ase
 import numpy as np
 
-from metatomic_ase._convert import has_stress, input_units, structure_from_atoms
+from metatomic_ase._convert import Inputs, has_stress, structure_from_atoms
 from metatomic_ase.calculator import MetatomicCalculator
 from metatomic_core.engine import Structure
 
@@ -45,12 +45,16 @@ class Evaluator:
         Largest number of atoms in one call; None for no limit.
     max_pairs
         Largest number of pairs; None to find it from memory.
+
+    Attributes
+    ----------
+    inputs
+        The inputs that the model requests.
     """
 
     def __init__(self, calculator: MetatomicCalculator, max_atoms: int | None = None, max_pairs: float | None = None):
         self._engine = calculator.engine
-        self._inputs = self._engine.model.requested_inputs()
-        self._units = input_units(self._inputs)
+        self.inputs = Inputs(self._engine.model.requested_inputs())
         requested = self._engine.model.requested_neighbor_lists()
         self._cutoffs = [options.engine_cutoff("angstrom") for options in requested]
         self._size = BatchSize(self._engine.device, max_pairs)
@@ -120,11 +124,11 @@ class Evaluator:
 
     def _structure(self, number: int, atoms: ase.Atoms) -> Structure:
         """Give a structure, the same one at each call as long as it has the arrays of the atoms."""
-        if self._inputs:
-            return structure_from_atoms(atoms, self._inputs)
+        if self.inputs:
+            return structure_from_atoms(atoms, self.inputs)
         kept = self._kept.get(number)
         if kept is None or kept.positions is not atoms.positions or kept.cell is not atoms.cell.array:
-            kept = self._kept[number] = structure_from_atoms(atoms, {})
+            kept = self._kept[number] = structure_from_atoms(atoms, self.inputs)
         return kept
 
     def _call(self, numbered: Sequence[tuple[int, ase.Atoms]], with_stress: bool) -> list[Results]:
@@ -133,7 +137,7 @@ class Evaluator:
         evaluation = self._engine.evaluate(
             [self._structure(number, atoms) for number, atoms in numbered],
             results,
-            units=self._units,
+            units=self.inputs.units,
             slots=[number for number, _ in numbered],
         )
         energies = evaluation.energy.tolist()  # type: ignore[union-attr]

@@ -5,18 +5,22 @@ all that wait are evaluated together, and each goes on with its results.  The al
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ase
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from greenlet import greenlet
 
-from metatomic_ase._convert import has_stress
+from metatomic_ase._changes import changed_atoms
+from metatomic_ase._convert import Inputs, has_stress
 from metatomic_ase.calculator import MetatomicCalculator
 from metatomic_core.adapters import check_type
 
 from ._evaluating import Evaluator, Results
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _RESULTS = ("energy", "free_energy", "forces", "stress")
 
@@ -24,10 +28,17 @@ _RESULTS = ("energy", "free_energy", "forces", "stress")
 class _Waiting(Calculator):
     """A calculator that waits for its results in the greenlet that has asked for them."""
 
-    def __init__(self, properties: Sequence[str], hub: greenlet):
+    def __init__(self, properties: Sequence[str], inputs: Inputs, hub: greenlet):
         super().__init__()
         self.implemented_properties = list(properties)
+        self._inputs = inputs
+        self._last_inputs: dict[str, np.ndarray] = {}
         self._hub = hub
+
+    def check_state(self, atoms: ase.Atoms, tol: float = 0.0) -> list[str]:
+        """List what changed since the last results, inputs of the model included."""
+        del tol  # of ASE: here it is to the last bit
+        return changed_atoms(self.atoms, atoms) or self._inputs.changed(self._last_inputs, atoms)
 
     def calculate(
         self,
@@ -37,6 +48,11 @@ class _Waiting(Calculator):
     ) -> None:
         """Ask for the results of atoms, and wait for them."""
         super().calculate(atoms, properties, system_changes)
+        self.results = {}
+        if self.atoms is None:
+            raise ValueError("expected `atoms` to calculate, got None")
+        # those of the copy: results are of these, whatever the algorithm does in the meantime
+        self._last_inputs = self._inputs.of(self.atoms)
         result: Results = self._hub.switch(self.atoms)
         if result.error is not None:
             raise result.error
@@ -147,7 +163,7 @@ class _Together:
             raise TypeError(f"expected `structures` to be ase.Atoms, got {type(atoms).__name__} at number {number}")
         before = atoms.calc
         known = _RESULTS if has_stress(atoms) else _RESULTS[:3]
-        atoms.calc = _Waiting(known, self._hub)
+        atoms.calc = _Waiting(known, self._evaluate.inputs, self._hub)
         try:
             self._returned[number] = self._algorithm(atoms)
         finally:
