@@ -100,7 +100,23 @@ class WeightedSum(torch.nn.Module):
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
     ) -> Dict[str, TensorMap]:
-        """Give what the module gives, and the sum, see `ModelInterface`."""
+        """Give what the module gives, and the sum.
+
+        Parameters
+        ----------
+        systems, outputs, selected_atoms
+            See `ModelInterface`.
+
+        Returns
+        -------
+        dict of TensorMap
+            What was asked for.
+
+        Raises
+        ------
+        ValueError
+            If the sum and one of its terms are asked for with other samples; or terms differ in keys, samples or shape.
+        """
         asked: Dict[str, ModelOutput] = {}
         for name, output in outputs.items():
             if name != self.output_name:
@@ -118,10 +134,10 @@ class WeightedSum(torch.nn.Module):
         given = self.model(systems, asked, selected_atoms)
         results: Dict[str, TensorMap] = {}
         for name in outputs.keys():
-            results[name] = self.added(given) if name == self.output_name else given[name]
+            results[name] = self._added(given) if name == self.output_name else given[name]
         return results
 
-    def added(self, given: Dict[str, TensorMap]) -> TensorMap:
+    def _added(self, given: Dict[str, TensorMap]) -> TensorMap:
         """Give the weighted sum, of the blocks of each key."""
         names = list(self._weights.keys())
         first = given[names[0]]
