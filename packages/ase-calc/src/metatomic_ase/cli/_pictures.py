@@ -1,6 +1,7 @@
 """Pictures of properties, in the size and style of a column of a paper."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from metatomic_core.adapters import replaced_when_done
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from metatomic_ase.properties.comparison import Errors
     from metatomic_ase.properties.elastic import ElasticConstants
     from metatomic_ase.properties.equation_of_state import EquationOfState
+    from metatomic_ase.properties.nudged_elastic_band import EnergyPath
     from metatomic_ase.properties.phonons import Bands
 
 # behind text
@@ -114,5 +117,35 @@ def phonons(bands: "Bands", dos: tuple[np.ndarray, np.ndarray]) -> "Figure":
         for axes in (left, right):
             axes.axhline(0, color="0.6", lw=0.6, ls="--", zorder=0)
     else:
-        left.set_ylim(bottom=0)
+        left.set_ylim(0, 1.05 * max(float(one.max()) for one in bands.frequencies))
+    return figure
+
+
+def energy_path(found: "EnergyPath") -> "Figure":
+    """Draw energies along a path, and a curve through them and their slopes."""
+    figure, axes = _axes()
+    curve = found.curve()
+    axes.plot(curve.fit_path, curve.fit_energies, color=COLORS[0])
+    axes.plot(curve.path, curve.energies, "o", color=COLORS[1], mfc="none")
+    axes.axhline(0, color="0.6", lw=0.6, ls="--", zorder=0)
+    axes.set(xlabel="path (Å)", ylabel="energy (eV)", title=f"barrier {found.barrier:.4g} eV")
+    return figure
+
+
+def parity(found: "Mapping[str, Mapping[str, Errors]]") -> "Figure":
+    """Draw each number of each model against that of the reference."""
+    from metatomic_ase.properties.comparison import QUANTITIES
+
+    drawn = [one for one in QUANTITIES if any(one.name in errors for errors in found.values())]
+    figure, all_axes = _axes(0.7 * WIDTH * max(len(drawn), 1), 0.7 * WIDTH, ncols=max(len(drawn), 1), squeeze=False)
+    for axes, quantity in zip(all_axes[0], drawn, strict=False):
+        for (label, errors), color in zip(found.items(), itertools.cycle(COLORS)):
+            if quantity.name in errors:
+                one = errors[quantity.name]
+                # tens of thousands of points would make a file that no reader of a paper opens
+                axes.plot(one.reference, one.predicted, ".", color=color, ms=2, label=label, rasterized=True)
+        ends = axes.get_xlim()
+        axes.plot(ends, ends, color="0.6", lw=0.6, zorder=0)
+        axes.set(xlabel=f"reference ({quantity.unit})", ylabel=f"model ({quantity.unit})", title=quantity.label)
+        axes.legend(loc="upper left", handletextpad=0.1)
     return figure

@@ -18,7 +18,7 @@ from metatomic_ase._convert import has_stress
 from metatomic_ase.batched import Evaluator, Results, irelax
 from metatomic_ase.calculator import MetatomicCalculator
 
-from ._kept import as_text, read_kept, write_kept
+from .kept import as_text, read_kept, write_kept
 
 # Structures between looks at signals and writes of the file; the model gets as many of them at once as fit its memory.
 _AT_A_TIME = 16
