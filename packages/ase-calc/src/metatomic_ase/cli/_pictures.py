@@ -1,7 +1,6 @@
 """Pictures of properties, in the size and style of a column of a paper."""
 
 import itertools
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,8 @@ import numpy as np
 from metatomic_core.adapters import replaced_when_done
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from matplotlib.figure import Figure
 
     from metatomic_ase.properties.comparison import Errors
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 # inches: one column of two
 WIDTH = 3.4
-STYLE = {
+STYLE: Any = {
     "font.size": 8,
     "axes.linewidth": 0.6,
     "lines.linewidth": 1.0,
@@ -42,9 +43,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 
 def save(make: "Callable[[], Figure]", path: Path) -> None:
     """Draw in the style of papers, and write the picture; the suffix gives the format."""
-    import matplotlib
+    import matplotlib as mpl
 
-    with matplotlib.rc_context(STYLE), replaced_when_done(path) as temporary:
+    with mpl.rc_context(STYLE), replaced_when_done(path) as temporary:
         make().savefig(temporary, format=path.suffix[1:], bbox_inches="tight")
 
 
@@ -65,7 +66,15 @@ def equation_of_state(found: "EquationOfState", n_atoms: int) -> "Figure":
     axes.plot(found.volumes / n_atoms, points, "o", color=COLORS[1], mfc="none")
     axes.axvline(found.volume / n_atoms, color="0.6", lw=0.6, ls="--", zorder=0)
     text = f"$V_0$ = {found.volume / n_atoms:.3f} Å$^3$/atom\n$B_0$ = {found.bulk_modulus:.4g} GPa"
-    axes.text(0.5, 0.95, f"{text}\n$B_0'$ = {found.derivative:.3g}", transform=axes.transAxes, ha="center", va="top", bbox=_WHITE)
+    axes.text(
+        0.5,
+        0.95,
+        f"{text}\n$B_0'$ = {found.derivative:.3g}",
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        bbox=_WHITE,
+    )
     axes.set(xlabel="volume (Å$^3$/atom)", ylabel="energy (meV/atom)")
     return figure
 

@@ -23,8 +23,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 PICTURES = ("pdf", "png", "svg", "none")
 UNFINISHED = ".unfinished"
 
-RESUME_HELP = f"""Ctrl-C and SIGTERM end the work after the current step: PREFIX{UNFINISHED} has what is done, of a run that
-was killed as well, and the same command with --resume goes on."""
+RESUME_HELP = f"""Ctrl-C and SIGTERM end the work after the current step: PREFIX{UNFINISHED} has what is done, of a run
+that was killed as well, and the same command with --resume goes on."""
 
 
 def output_options(default: str, index: str = "-1") -> Callable[[Function], Function]:
@@ -196,7 +196,9 @@ class Study:
             except StoppedError as error:
                 self.stopped(str(error), stop)
 
-    def finish(self, data: Mapping[str, Any], report: "Callable[[], None]", *calculators: "MetatomicCalculator") -> None:
+    def finish(
+        self, data: Mapping[str, Any], report: "Callable[[], None]", *calculators: "MetatomicCalculator"
+    ) -> None:
         """Drop what was kept, print the results, and what to cite."""
         from ._provenance import print_citations
 

@@ -11,8 +11,8 @@ from ._study import RESUME_HELP, Study, output_options, relaxation_options
 if TYPE_CHECKING:
     from metatomic_ase.properties.elastic import ElasticConstants
 
-_EPILOG = f"""Constants are derivatives of the stress by the strain, in the orientation of the structure, in the order of
-Voigt: xx, yy, zz, yz, xz, xy.  The structure has to be free of stress: relax it first, with `metatomic relax --cell
+_EPILOG = f"""Constants are derivatives of the stress by the strain, in the orientation of the structure, in the order
+of Voigt: xx, yy, zz, yz, xz, xy.  The structure has to be free of stress: relax it first, with `metatomic relax --cell
 full --fmax 1e-4`.  With spglib, they are averaged over the point group.
 
 Files: PREFIX.json (results), PREFIX.extxyz (the strained structures with energies, forces and stresses), and the

@@ -8,8 +8,8 @@ from metatomic_core.adapters.console import columns, print_table
 
 from ._study import RESUME_HELP, Study, output_options, relaxation_options
 
-_EPILOG = f"""The cell keeps its shape while its volume changes: relax it first, with `metatomic relax --cell full`.  The
-equation is that of Birch and Murnaghan, of third order.
+_EPILOG = f"""The cell keeps its shape while its volume changes: relax it first, with `metatomic relax --cell full`.
+The equation is that of Birch and Murnaghan, of third order.
 
 Files: PREFIX.json (results), PREFIX.extxyz (the points with energies, forces and stresses), and the picture.
 

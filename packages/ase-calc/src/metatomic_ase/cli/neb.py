@@ -1,7 +1,6 @@
 """``metatomic neb``: minimum energy path and barrier between two structures."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,7 @@ from ._study import RESUME_HELP, Study, output_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import ase
 
@@ -117,11 +117,10 @@ def neb(**given: Any) -> None:
     study.write_json(data)
     study.finish(data, lambda: _report(data, study), calc)
     if not found.converged:
-        path = study.paths[".extxyz"]
         raise RuntimeError(
             f"expected forces of the band below {given['fmax']:g} eV/Å within {given['steps']} steps, got "
-            f"{found.largest_force:.3g} eV/Å; go on with `metatomic neb {given['model']} {path} -o FURTHER`, or raise "
-            "--steps"
+            f"{found.largest_force:.3g} eV/Å; go on with `metatomic neb {given['model']} "
+            f"{study.paths['.extxyz']} -o FURTHER`, or raise --steps"
         )
 
 
@@ -160,7 +159,7 @@ class _Work:
         """Give the path of an unfinished run, or a new one."""
         import warnings
 
-        from metatomic_ase.properties.nudged_elastic_band import check_ends, initial_path, relax_ends, swapped_atoms
+        from metatomic_ase.properties.path_ends import check_ends, initial_path, relax_ends, swapped_atoms
 
         for one in stops[1:]:
             check_ends(stops[0], one)
@@ -178,7 +177,7 @@ class _Work:
             ends = relax_ends(ends, calc, given["fmax"] / 5)
         between = stops[1:-1]
         n_images = given["images"] or (len(between) if len(given["structures"]) == 1 and between else _N_IMAGES)
-        return initial_path(*ends, n_images, between=between, interpolation=given["interpolation"])
+        return initial_path(ends[0], ends[1], n_images, between=between, interpolation=given["interpolation"])
 
     def after_step(self, step: int, images: "Sequence[ase.Atoms]", largest: float) -> bool:
         """Keep the path from time to time, say how far it is, and whether to stop."""

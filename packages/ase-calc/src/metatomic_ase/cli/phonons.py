@@ -13,8 +13,8 @@ from ._study import RESUME_HELP, Study, output_options
 if TYPE_CHECKING:
     from metatomic_ase.properties.phonons import Bands, Phonons, Thermal
 
-_EPILOG = f"""This needs phonopy: pip install "metatomic-ase[phonons]".  The structure has to be at its minimum: relax it
-first, with `metatomic relax --cell full --fmax 1e-4`.  Imaginary frequencies are given as negative ones.
+_EPILOG = f"""This needs phonopy: pip install "metatomic-ase[phonons]".  The structure has to be at its minimum: relax
+it first, with `metatomic relax --cell full --fmax 1e-4`.  Imaginary frequencies are given as negative ones.
 
 Files: PREFIX.phonopy.yaml (cells, displacements and forces; `phonopy-load` reads it),
 PREFIX.band.yaml (bands; `phonopy-bandplot` reads it), PREFIX.json (results), PREFIX.extxyz (the supercell and its
@@ -111,7 +111,13 @@ def _data(found: "Phonons", bands: "Bands", thermal: "Thermal") -> dict[str, Any
         "highest_THz": max(float(one.max()) for one in bands.frequencies),
         "imaginary": {"lowest_THz": lowest, "at": point, "part_of_modes": part, "lowest_of_bands_THz": _lowest(bands)},
         "bands": [
-            {"from": labels[0], "to": labels[1], "points": points, "distance_1_per_A": distances, "frequency_THz": values}
+            {
+                "from": labels[0],
+                "to": labels[1],
+                "points": points,
+                "distance_1_per_A": distances,
+                "frequency_THz": values,
+            }
             for labels, points, distances, values in zip(
                 bands.labels, bands.points, bands.distances, bands.frequencies, strict=True
             )

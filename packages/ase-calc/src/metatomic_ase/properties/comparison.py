@@ -82,7 +82,9 @@ class Errors:
         return int(self.structures[np.abs(self.predicted - self.reference).argmax()])
 
 
-def known_structures(structures: Sequence[ase.Atoms], calculator: MetatomicCalculator) -> tuple[list[int], dict[int, str]]:
+def known_structures(
+    structures: Sequence[ase.Atoms], calculator: MetatomicCalculator
+) -> tuple[list[int], dict[int, str]]:
     """Tell which structures a model can compute.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The file of an unfinished study: arrays of what is done, and what the study is, so that no other one goes on with it."""
+"""The file of an unfinished study: arrays of what is done, and what it is a study of."""
 
 import json
 import zipfile

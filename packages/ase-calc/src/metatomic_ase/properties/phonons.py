@@ -7,6 +7,7 @@ evaluates all displaced supercells together.  ``pip install "metatomic-ase[phono
 
 import dataclasses
 import importlib.util
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from metatomic_ase.calculator import MetatomicCalculator
 
+from ._band_path import band_path
 from ._strained import check_crystal
 from .points import Points
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 IMAGINARY = -0.05
 # THz; below are the three motions of the whole, at the center
 _STILL = 0.01
-# The names that ASE and seekpath have for the center, as phonopy writes it.
-_GAMMA = {"G": "$\\Gamma$", "GAMMA": "$\\Gamma$"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Phonons:
     residual_force: float
     acoustic_sum: float
 
-    def frequencies(self, points: np.ndarray) -> np.ndarray:
+    def frequencies(self, points: np.ndarray | Sequence[Any]) -> np.ndarray:
         """Give frequencies in THz, shape (n_points, n_bands), at points in reciprocal vectors of the primitive cell."""
         self.phonopy.run_qpoints(np.atleast_2d(points))
         return np.asarray(self.phonopy.qpoints.frequencies)
@@ -117,8 +117,8 @@ class Phonons:
         ValueError
             If the lattice has no such point.
         """
-        segments, labels = _path(self.phonopy.primitive, path, n_points)
-        connected = [after[0] == before[1] for before, after in zip(labels, labels[1:], strict=False)] + [False]
+        segments, labels = band_path(_atoms(self.phonopy.primitive).cell, self.phonopy.primitive, path, n_points)
+        connected = [after[0] == before[1] for before, after in itertools.pairwise(labels)] + [False]
         names = [labels[0][0]]
         for number, (_, end) in enumerate(labels):
             names.append(end)
@@ -220,7 +220,10 @@ def displaced_structures(
     if not displacement > 0:
         raise ValueError(f"expected `displacement` above zero, got {displacement}; 0.01 is usual")
     cell = PhonopyAtoms(
-        numbers=atoms.numbers, cell=atoms.cell.array, scaled_positions=atoms.get_scaled_positions(), masses=atoms.get_masses()
+        numbers=atoms.numbers,
+        cell=atoms.cell.array,
+        scaled_positions=atoms.get_scaled_positions(),
+        masses=atoms.get_masses(),
     )
     phonon = Phonopy(cell, supercell_matrix=np.asarray(supercell), primitive_matrix="auto", is_symmetry=symmetry)
     phonon.generate_displacements(distance=displacement)
@@ -304,35 +307,3 @@ def _atoms(cell: Any) -> ase.Atoms:
     return ase.Atoms(
         numbers=cell.numbers, cell=cell.cell, scaled_positions=cell.scaled_positions, masses=cell.masses, pbc=True
     )
-
-
-def _path(primitive: Any, path: str | None, n_points: int) -> tuple[list[np.ndarray], list[tuple[str, str]]]:
-    """Give points of all segments of a path, and the names of their ends."""
-    if path is None and importlib.util.find_spec("seekpath") is not None:
-        return _seekpath(primitive, n_points)
-    lattice = _atoms(primitive).cell
-    try:
-        chosen = lattice.bandpath(path, npoints=0)
-    except KeyError as error:
-        known = " ".join(lattice.bandpath(npoints=0).special_points)
-        raise ValueError(f"expected special points of this lattice in `path`, {known}, got {error}") from error
-    from ase.dft.kpoints import parse_path_string
-
-    ends = [pair for part in parse_path_string(chosen.path) for pair in zip(part, part[1:], strict=False)]
-    places = [(chosen.special_points[start], chosen.special_points[end]) for start, end in ends]
-    labels = [(_GAMMA.get(start, start), _GAMMA.get(end, end)) for start, end in ends]
-    return [np.linspace(start, end, n_points) for start, end in places], labels
-
-
-def _seekpath(primitive: Any, n_points: int) -> tuple[list[np.ndarray], list[tuple[str, str]]]:
-    import seekpath
-    import warnings
-
-    cell = (primitive.cell, primitive.scaled_positions, primitive.numbers)
-    with warnings.catch_warnings():
-        # of cells that are not the standard ones: this function is for these
-        warnings.simplefilter("ignore")
-        found = seekpath.get_path_orig_cell(cell)
-    places = found["point_coords"]
-    labels = [tuple(_GAMMA.get(name, name) for name in ends) for ends in found["path"]]
-    return [np.linspace(places[start], places[end], n_points) for start, end in found["path"]], labels  # type: ignore[return-value]

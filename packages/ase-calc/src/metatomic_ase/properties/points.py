@@ -108,7 +108,9 @@ class Points:
         for start in range(0, len(waiting), _AT_A_TIME):
             numbers = waiting[start : start + _AT_A_TIME]
             # places rather than numbers: displaced copies of one structure share their neighbor lists
-            found = self._evaluate([(place, structures[number]) for place, number in enumerate(numbers)], True)
+            found = self._evaluate(
+                [(place, structures[number]) for place, number in enumerate(numbers)], with_stress=True
+            )
             for number, result in zip(numbers, found, strict=True):
                 _check(number, result)
                 self._done[number] = {"positions": structures[number].positions, **_arrays(result)}
@@ -149,15 +151,15 @@ class Points:
                 raise ValueError(f"point {number}: {relaxed.error}") from relaxed.error
             if not relaxed.converged:
                 raise RuntimeError(
-                    f"expected forces below {fmax:g} eV/Å within {steps} steps, got {relaxed.largest_force:.3g} eV/Å for "
-                    f"point {number}; raise the number of steps or the largest force, or keep atoms where they are"
+                    f"expected forces below {fmax:g} eV/Å within {steps} steps, got {relaxed.largest_force:.3g} eV/Å "
+                    f"for point {number}; raise the number of steps or the largest force, or keep atoms where they are"
                 )
             self._done[number] = {"positions": relaxed.atoms.positions}
             self._after_some(len(structures))
         moved = [atoms.copy() for atoms in structures]
         for number, atoms in enumerate(moved):
             atoms.positions[:] = self._done[number]["positions"]
-        found = self._evaluate(list(enumerate(moved)), True)
+        found = self._evaluate(list(enumerate(moved)), with_stress=True)
         for number, result in enumerate(found):
             _check(number, result)
         return [_with_results(atoms, _arrays(result)) for atoms, result in zip(moved, found, strict=True)]
