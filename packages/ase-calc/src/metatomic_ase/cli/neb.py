@@ -185,7 +185,7 @@ class _Work:
         if now - self._kept_at > _KEEP_EVERY:
             self.keep(images)
             self._kept_at = now
-        if self._terminal or step % _LINE_EVERY == 0:
+        if self._terminal or (step % _LINE_EVERY == 0 and step > 0):
             energies = [atoms.get_potential_energy() for atoms in images]
             barrier = max(energies) - energies[0]
             text = f"step {step}, barrier {barrier:.4f} eV, largest force {largest:.3g} eV/Å"

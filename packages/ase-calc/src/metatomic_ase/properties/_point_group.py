@@ -1,6 +1,7 @@
 """The point group of a crystal, and averages of elastic constants over it; with spglib, which is not required."""
 
 import dataclasses
+import warnings
 
 import ase
 import numpy as np
@@ -80,10 +81,13 @@ def find_point_group(atoms: ase.Atoms) -> PointGroup | None:
     except ImportError:
         return None
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    try:
-        found = spglib.get_symmetry_dataset(cell, symprec=_TOLERANCE)
-    except Exception:  # noqa: BLE001  (newer versions raise where older ones give None)
-        return None
+    with warnings.catch_warnings():
+        # of the way in which errors are given, None until now
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            found = spglib.get_symmetry_dataset(cell, symprec=_TOLERANCE)
+        except getattr(spglib, "SpglibError", ()):
+            return None
     if found is None:
         return None
     vectors = atoms.cell.array.T

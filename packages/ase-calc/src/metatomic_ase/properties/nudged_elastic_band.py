@@ -94,6 +94,8 @@ class BatchedNEB(NEB):
     def __init__(self, images: Sequence[ase.Atoms], calculator: MetatomicCalculator, **options: Any):
         super().__init__(list(images), **options)
         self._evaluate = Evaluator(calculator)
+        # positions that the results are of: optimizers ask several times
+        self._known: dict[int, np.ndarray] = {}
         self._compute([0, len(self.images) - 1])
 
     def get_forces(self) -> np.ndarray:
@@ -105,18 +107,20 @@ class BatchedNEB(NEB):
         return forces
 
     def _compute(self, numbers: Sequence[int]) -> None:
-        """Let images have their results.
+        """Let images that have moved have their results.
 
         Raises
         ------
         ValueError
             If the model can not compute one.
         """
-        found = self._evaluate([(number, self.images[number]) for number in numbers], with_stress=False)
-        for number, result in zip(numbers, found, strict=True):
+        moved = [k for k in numbers if not np.array_equal(self._known.get(k, ()), self.images[k].positions)]
+        found = self._evaluate([(k, self.images[k]) for k in moved], with_stress=False)
+        for number, result in zip(moved, found, strict=True):
             if result.error is not None:
                 raise ValueError(f"image {number}: {result.error}") from result.error
             atoms = self.images[number]
+            self._known[number] = atoms.positions.copy()
             atoms.calc = SinglePointCalculator(atoms, energy=result.energy, forces=result.forces.copy())
 
 

@@ -215,6 +215,7 @@ def displaced_structures(
     check_phonopy()
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
+    from phonopy.structure.cells import guess_primitive_matrix
 
     check_crystal(atoms, "phonons")
     if not displacement > 0:
@@ -225,7 +226,9 @@ def displaced_structures(
         scaled_positions=atoms.get_scaled_positions(),
         masses=atoms.get_masses(),
     )
-    phonon = Phonopy(cell, supercell_matrix=np.asarray(supercell), primitive_matrix="auto", is_symmetry=symmetry)
+    # as "auto", which some versions warn of
+    primitive = guess_primitive_matrix(cell)
+    phonon = Phonopy(cell, supercell_matrix=np.asarray(supercell), primitive_matrix=primitive, is_symmetry=symmetry)
     phonon.generate_displacements(distance=displacement)
     return phonon, [_atoms(one) for one in (phonon.supercell, *phonon.supercells_with_displacements)]
 
@@ -297,6 +300,7 @@ def repeats_for_length(atoms: ase.Atoms, length: float) -> tuple[int, int, int]:
     tuple of int
         Repeats along the three vectors.
     """
+    check_crystal(atoms, "phonons")
     # the heights of the cell are the inverse lengths of its reciprocal vectors
     heights = 1 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
     first, second, third = (max(1, int(np.ceil(length / height - 1e-6))) for height in heights)
