@@ -8,18 +8,17 @@ import warnings
 import ase.build
 import ase.io
 import numpy as np
+import phonopy
 import pytest
+import yaml
 from ase import units
+from ase.phonons import Phonons as AsePhonons
 from command_line import fail, load_models_once, succeed
 
-phonopy = pytest.importorskip("phonopy", reason="the extra `phonons` of metatomic-ase, which tests install")
-import yaml  # noqa: E402
-from ase.phonons import Phonons as AsePhonons  # noqa: E402
-
-from metatomic_ase import MetatomicCalculator  # noqa: E402
-from metatomic_ase.properties.elastic import elastic_constants  # noqa: E402
-from metatomic_ase.properties.phonons import displaced_structures, phonons, repeats_for_length  # noqa: E402
-from metatomic_core.potentials import lennard_jones, stillinger_weber  # noqa: E402
+from metatomic_ase import MetatomicCalculator
+from metatomic_ase.properties.elastic import elastic_constants
+from metatomic_ase.properties.phonons import displaced_structures, phonons, repeats_for_length
+from metatomic_core.potentials import lennard_jones, stillinger_weber
 
 SILICON_A = 5.43095
 CENTER, X, L = [0, 0, 0], [0.5, 0, 0.5], [0.5, 0.5, 0.5]
