@@ -64,7 +64,13 @@ class Evaluator:
         self._kept: dict[int, Structure] = {}
 
     def forget(self, number: int) -> None:
-        """Forget a structure that is done."""
+        """Forget a structure that is done.
+
+        Parameters
+        ----------
+        number
+            Its number.
+        """
         self._kept.pop(number, None)
         self._estimates.pop(number, None)
 

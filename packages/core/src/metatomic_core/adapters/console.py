@@ -92,9 +92,25 @@ def print_json(data: Any) -> None:
     data
         Dictionaries, lists, texts and numbers.
     """
+    click.echo(json_text(data))
+
+
+def json_text(data: Any) -> str:
+    """Give data as `print_json` prints it, for files.
+
+    Parameters
+    ----------
+    data
+        Dictionaries, lists, texts and numbers.
+
+    Returns
+    -------
+    str
+        The text.
+    """
     text = json.dumps(_plain(data), indent=1, ensure_ascii=False)
     # what a terminal would obey is written as JSON writes it in ASCII
-    click.echo("".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text))
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
 
 def _plain(data: Any) -> Any:
