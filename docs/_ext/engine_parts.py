@@ -1,5 +1,7 @@
 """What engines support, from the subjects that the contract suite asks."""
 
+import importlib
+
 from rst import plain, table, with_code
 
 from metatomic_core.testing import ABILITIES, installed_subjects
@@ -20,7 +22,7 @@ def abilities() -> str:
             all_have.append(what)
         else:
             rows.append([what, *("yes" if yes else "no" for yes in has)])
-    return table(["what", *subjects], rows, [45, *[11] * len(subjects)]) + f"\nAll of them: {_listed(all_have)}.\n"
+    return table(["what", *subjects], rows, [45, *[11] * len(subjects)], "short-cells") + f"\nAll of them: {_listed(all_have)}.\n"
 
 
 def can(subject, ability: str) -> bool:
@@ -30,17 +32,23 @@ def can(subject, ability: str) -> bool:
 
 def supported(subject: str, of_some: str = "", when: str = "") -> str:
     """Give what a subject supports, and what not, with reasons; rows of another one where it lacks more."""
-    subjects = installed_subjects()
-    one = subjects[subject]
+    one = _subject(subject)
     rows = _refused(one)
     if of_some:
         condition = when.replace("-", " ")
-        rows += [[f"{what} ({condition})", why] for what, why in _refused(subjects[of_some]) if [what, why] not in rows]
+        more = _refused(_subject(of_some))
+        rows += [[f"{what} ({condition})", why] for what, why in more if [what, why] not in rows]
     has = [what for name, what in ABILITIES.items() if can(one, name)]
     text = f"What the contract suite (:doc:`/add-an-engine`) asks for, and gets: {_listed(has)}.\n"
     if not rows:
         return text + "\nNothing is left out.\n"
     return f"{text}\nWhat is not supported, or not asked, and why:\n\n{table(['what', 'why'], rows, [40, 60])}"
+
+
+def _subject(name: str):
+    """Give a subject that is installed, or that ``module:NAME`` says."""
+    module, colon, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute) if colon else installed_subjects()[name]
 
 
 def _refused(subject) -> list[list[str]]:

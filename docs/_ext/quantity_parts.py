@@ -50,7 +50,10 @@ ABOUT = {
     "heat_flux": ("The flux of energy times the volume: an energy times a velocity.", ""),
     "spin_multiplicity": ("2 S + 1: 1 for a closed shell.", ""),
 }
-OTHER = "on demand: ``additional_outputs`` of ASE, ``--extra`` of i-PI (of structures), ``fix pair`` and ``compute pair`` of LAMMPS"
+OTHER = (
+    "where it is asked for: ``additional_outputs`` of ASE, ``--extra`` of i-PI (of structures), ``fix pair`` and ``compute "
+    "pair`` of LAMMPS"
+)
 SAMPLES = {"system": "``system``: a row for each structure", "atom": "``system, atom``: a row for each atom"}
 # symbols that make a unit to give as an example of each dimension
 EXAMPLES = {
@@ -86,8 +89,9 @@ def contracts() -> str:
 
 
 def plurals() -> str:
-    """Give the older spellings."""
-    return ", ".join(f"``{plural}``" for plural in plural_names())
+    """Give the sentence on the older spellings."""
+    listed = code(*plural_names())
+    return f"The older plural spellings ({listed}) are accepted, and the answer comes under the name that was asked for."
 
 
 def _contract(name: str, one: Quantity) -> str:
@@ -146,4 +150,5 @@ def _inputs(name: str) -> str:
         if known == name
     ]
     found += ["LAMMPS, of each atom: the atoms"] if name in OF_LAMMPS else []
+    found += ["GROMACS 2026, of the structure: ``nnp-charge``"] if name == "charge" else []
     return "; ".join(found) or "no engine gives it"

@@ -25,15 +25,16 @@ def code(*words: str, between: str = ", ") -> str:
     return between.join(f"``{word}``" for word in words)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int], looks: str = "") -> str:
     """Give a table whose cells are reStructuredText; no header makes one without."""
     lines = [".. list-table::", f"   :widths: {' '.join(map(str, widths))}"]
+    lines += [f"   :class: {looks}"] if looks else []
     lines += ["   :header-rows: 1", ""] if header else [""]
     for row in [header, *rows] if header else rows:
         for k, cell in enumerate(row):
             first, *more = cell.splitlines() or [""]
             lines.append(f"   {'* -' if k == 0 else '  -'} {first}".rstrip())
-            lines += [f"     {line}".rstrip() for line in more]
+            lines += [f"       {line}".rstrip() for line in more]
     return "\n".join([*lines, ""])
 
 
