@@ -13,8 +13,12 @@ LEVELS = {"h1": "=", "h2": "-", "h3": "~", "h4": "^"}
 
 def page(name: str) -> str:
     """Give a page, named from the root of the repository."""
-    tokens = MarkdownIt().enable("table").parse((ROOT / name).read_text("utf-8"))
-    return "\n".join(_blocks(tokens))
+    return as_rst((ROOT / name).read_text("utf-8"))
+
+
+def as_rst(text: str) -> str:
+    """Give Markdown as reStructuredText."""
+    return "\n".join(_blocks(MarkdownIt().enable("table").parse(text)))
 
 
 def _blocks(tokens: list[Token]) -> list[str]:
