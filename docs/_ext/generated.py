@@ -22,6 +22,7 @@ PARTS = {
     "dimensions": ("unit_parts", "dimensions"),
     "prefixes": ("unit_parts", "prefixes_used"),
     "known-versions": ("version_parts", "known_versions"),
+    "versions": ("version_parts", "versions"),
     "markdown": ("markdown_parts", "page"),
 }
 
