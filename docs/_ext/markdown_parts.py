@@ -75,7 +75,7 @@ def _table(tokens: list[Token]) -> str:
         for row in _children(part)
     ]
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return table(rows[0], rows[1:], widths)
+    return table(rows[0], rows[1:], widths, "long-names")
 
 
 def _inline(token: Token) -> str:

@@ -16,7 +16,7 @@ def units() -> str:
         by_dimension.setdefault(dimension_name([1.0, *exponents]), []).append(row)
     header = ["symbols", "words", "in SI units", "prefixes"]
     return "\n".join(
-        heading(_title(dimension), "~") + "\n" + table(header, rows, [20, 40, 22, 18])
+        heading(_title(dimension), "~") + "\n" + table(header, rows, [20, 40, 22, 18], "short-cells")
         for dimension, rows in by_dimension.items()
     )
 

@@ -12,23 +12,20 @@ from metatomic_core.diagnosis.known_versions import KNOWN_VERSIONS
 ROOT = Path(__file__).parents[2]
 # status of findings, and what the table calls it
 WORDS = {"problem": "problem", "warning": "warning", "ok": "note"}
-HEADER = ["package", "versions", "status", "what goes wrong", "what to do", "source"]
+HEADER = ["package", "what goes wrong", "what to do"]
 
 
 def known_versions() -> str:
     """Give the table."""
     rows = [
         [
-            row.package,
-            plain(row.versions),
-            WORDS[row.status],
-            with_code(row.what),
+            f"{code(row.package)} {plain(row.versions)}: {WORDS[row.status]}",
+            f"{with_code(row.what)} ({plain(row.source)})",
             with_code(row.advice),
-            plain(row.source),
         ]
         for row in KNOWN_VERSIONS
     ]
-    return table(HEADER, rows, [14, 12, 10, 26, 26, 12])
+    return table(HEADER, rows, [20, 45, 35])
 
 
 def versions() -> str:
