@@ -1,11 +1,15 @@
 """Sphinx settings. Nothing here downloads, and the pages show all they have without a network."""
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 import metatensor.torch
 import torch
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "metatomic-core"
 author = "metatomic-core developers"
@@ -13,37 +17,44 @@ copyright = "2026, metatomic-core developers"
 version = release = installed_version("metatomic-core")
 
 extensions = [
+    "drawn",
+    "generated",
     "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "inventories"]
 default_role = "literal"
 html_theme = "furo"
 html_title = "metatomic-core"
 html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
-# links that lead nowhere are errors; what other packages document is out of reach without a network
+# what others document, in lists of the names that occur here: a name that a page is told to miss is a row there
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", "inventories/python.txt"),
+    "numpy": ("https://numpy.org/doc/stable", "inventories/numpy.txt"),
+    "ase": ("https://ase-lib.org", "inventories/ase.txt"),
+    "torch": ("https://docs.pytorch.org/docs/stable", "inventories/torch.txt"),
+    "metatensor": ("https://docs.metatensor.org/latest/torch/reference", "inventories/metatensor.txt"),
+}
+# where a class lives, and the name by which it is documented
+DOCUMENTED_AS = {
+    "ase.atoms.Atoms": "ase.Atoms",
+    "torch.jit._script.ScriptModule": "torch.jit.ScriptModule",
+    "torch.nn.modules.module.Module": "torch.nn.Module",
+}
+
+# links that lead nowhere are errors, but for those of the kit for commands, which is next to nobody's business
 nitpicky = True
-OTHERS = (
-    "ase",
-    "click",
-    "collections",
-    "contextlib",
-    "enum",
-    "importlib",
-    "metatensor",
-    "numpy",
-    "os",
-    "pathlib",
-    "rich",
-    "socket",
-    "torch",
-)
-nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(OTHERS)})\..*"), ("py:exc", "PropertyNotImplementedError")]
+nitpick_ignore_regex = [(r"py:.*", r"(click|rich|importlib)\..*"), ("py:exc", "PropertyNotImplementedError")]
 nitpick_ignore = [
     # found by the function itself: nobody has to make one
     ("py:class", "metatomic_lammps._toolchain.Target"),
+    # what the suite makes for its tests, which are not public
+    ("py:class", "metatomic_core.testing.bench.Bench"),
     # annotations that mean "any class of a kind"
     ("py:class", "metatomic_core.adapters.options.Class"),
     ("py:class", "metatomic_core.foundation.plugins._Kind"),
@@ -55,6 +66,7 @@ nitpick_ignore = [
     # what napoleon takes from docstrings, without the module
     ("py:class", "Labels"),
     ("py:class", "Calculator"),
+    ("py:class", "ase.calculators.calculator.Calculator"),
 ]
 
 napoleon_numpy_docstring = True
@@ -91,7 +103,13 @@ def visit_math_block(translator, node):
     raise nodes.SkipNode
 
 
+def use_documented_name(app, env, node, content):
+    """Have a class looked up by the name that its documentation has."""
+    node["reftarget"] = DOCUMENTED_AS.get(node["reftarget"], node["reftarget"])
+
+
 def setup(app):
-    """Register the writer of formulas."""
+    """Register the writer of formulas, and the names of others."""
+    app.connect("missing-reference", use_documented_name, priority=100)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -5,6 +5,7 @@ Run by ``nox -s docs``, which builds the pages first.
 
 import importlib
 import inspect
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,6 +20,26 @@ pytestmark = pytest.mark.skipif(not (HTML / "objects.inv").exists(), reason="`no
 
 PRIVATE = re.compile(r"\bmetatomic_[a-z]+(?:\.[a-z]\w*)*\._(?!_)\w+")
 PACKAGES = sorted(path.name for path in ROOT.glob("packages/*/src/metatomic_*"))
+# of core, what docs/architecture.rst calls public; and a part of a package that users import
+PUBLIC = [
+    *(f"metatomic_core.{wing}" for wing in ("adapters", "authors", "combining", "engine", "loading", "potentials")),
+    *(f"metatomic_core.{wing}" for wing in ("testing", "units", "writing")),
+    "metatomic_ase.batched",
+]
+# what people look for -> a page that they must find
+SEARCHED = {
+    "cite": "cite",
+    "citation": "cite",
+    "troubleshooting": "troubleshooting",
+    "elastic": "quickstart",
+    "train": "index",
+    "conda": "installation",
+    "install": "installation",
+    "virial": "conventions",
+    "MetatomicCalculator": "engines/ase",
+    "sevennet": "importing",
+    "changelog": "changelog",
+}
 
 
 class VisibleText(HTMLParser):
@@ -44,14 +65,21 @@ def pages():
     return {page: page.read_text("utf-8") for page in sorted(HTML.rglob("*.html"))}
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.fixture(scope="module")
+def index():
+    """What the search of the pages looks into."""
+    text = (HTML / "searchindex.js").read_text("utf-8")
+    return json.loads(text[text.index("(") + 1 : text.rindex(")")])
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, *PUBLIC])
 def test_public_names_are_in_the_reference(package, documented):
     """Under the name that users import, or the one of the module where the object lives."""
     module = importlib.import_module(package)
     missing = []
     for name in set(module.__all__) - {"__version__"}:
         value = getattr(module, name)
-        if not {f"{package}.{name}", f"{value.__module__}.{name}"} & documented:
+        if not {f"{package}.{name}", f"{getattr(value, '__module__', package)}.{name}"} & documented:
             missing.append(name)
     assert sorted(missing) == []
 
@@ -87,3 +115,55 @@ def test_reference_shows_no_private_modules(pages):
             reader.feed(text)
             private += [(page.name, name) for name in PRIVATE.findall("".join(reader.parts))]
     assert private == []
+
+
+def test_every_option_of_commands_can_be_linked_to():
+    """By name, from other pages and from the search."""
+    objects = inventory.InventoryFile.loads((HTML / "objects.inv").read_bytes(), uri="").data["std:cmdoption"]
+    assert {"metatomic-md.--timestep", "metatomic-ipi-run.--case", "metatomic-lammps.-np", "metatomic.--debug"} <= {*objects}
+
+
+@pytest.mark.parametrize("word", SEARCHED)
+def test_search_finds(word, index):
+    """As the search does it: the word is cut to its stem, and looked up in titles and texts."""
+    stemmer = pytest.importorskip("sphinx.search.en").SearchEnglish({})
+    found = set()
+    for table in ("terms", "titleterms"):
+        pages_of_word = index[table].get(stemmer.stem(word.lower()), [])
+        found |= {pages_of_word} if isinstance(pages_of_word, int) else set(pages_of_word)
+    assert SEARCHED[word] in {index["docnames"][number] for number in found}
+
+
+def test_calculator_leads_to_its_options(pages):
+    """From the page of ASE to the class, which lists them, and back to how they are used."""
+    page = pages[HTML / "engines" / "ase.html"]
+    assert 'href="../reference/ase.html#metatomic_ase.calculator.MetatomicCalculator"' in page
+    assert "extensions_directory" in page
+
+
+def test_drawings_take_the_colors_of_the_theme(pages):
+    """They stand in the page, have words for those who do not see them, and no color of their own."""
+    for name, drawn in {"index": 1, "conventions": 3}.items():
+        drawings = re.findall(r"<svg[^>]*role=\"img\".*?</svg>", pages[HTML / f"{name}.html"], re.DOTALL)
+        assert len(drawings) == drawn
+        for drawing in drawings:
+            assert "<title" in drawing
+            assert "<desc" in drawing
+            colors = re.findall(r"(?:fill|stroke): *([^;]+);", drawing)
+            assert colors
+            assert all(color.startswith(("var(--", "none")) for color in colors)
+
+
+def test_names_of_others_are_links(pages):
+    """To the documentation of torch, NumPy, ASE, metatensor and Python."""
+    text = "".join(text for page, text in pages.items() if page.parent.name == "reference")
+    for place in ("docs.pytorch.org", "numpy.org/doc", "ase-lib.org", "docs.metatensor.org", "docs.python.org"):
+        assert f'class="reference external" href="https://{place}' in text
+
+
+def test_formulas_are_whole(pages):
+    """The converter swallows what follows a command without braces: fractions then hold each other."""
+    formulas = re.findall(r"<math.*?</math>", "".join(pages.values()), re.DOTALL)
+    assert len(formulas) > 15
+    swallowed = re.compile(r"<mfrac>(?:(?!</mfrac>).)*<mo>=</mo>", re.DOTALL)
+    assert [formula for formula in formulas if swallowed.search(formula)] == []

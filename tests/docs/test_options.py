@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("docutils", reason="`nox -s walkthrough` has the parsers of the pages")
 pytest.importorskip("markdown_it", reason="`nox -s walkthrough` has the parsers of the pages")
 
-from doc_pages import table_rows
+from doc_pages import ROOT, table_rows
 
 from metatomic_ase._convert import SOURCES
 from metatomic_core.adapters.options import ENGINE_OPTIONS
@@ -29,11 +29,12 @@ OF_LAMMPS = {
 
 def row(name, table):
     option, flag = table[name], flag_of(name, table)
+    meaning = f"{option.help} One of {', '.join(option.choices)}." if option.choices else option.help
     if option.kind is bool:
-        return [name, f"--no-{flag[2:]}" if option.default else flag, "on" if option.default else "off", option.help]
+        return [name, f"--no-{flag[2:]}" if option.default else flag, "on" if option.default else "off", meaning]
     # a default that is None, or explained by the meaning
     default = "" if option.default in (None, (), "default") else str(option.default)
-    return [name, flag, default, option.help]
+    return [name, flag, default, meaning]
 
 
 @pytest.mark.parametrize("page", TABLES)
@@ -42,7 +43,6 @@ def test_page_has_the_table(page):
     missing = [row(name, TABLES[page]) for name in TABLES[page] if row(name, TABLES[page]) not in rows]
     assert missing == []
     header = ["In Python", "On command lines", "Default", "Meaning"]
-    # one table for all engines, and one of the engine's own
     listed = [found[0] for found in rows[rows.index(header) :] if found != header]
     assert listed[: len(TABLES[page])] == list(TABLES[page])
 
@@ -54,6 +54,15 @@ def test_keywords_of_lammps_mean_the_same():
         # what it does; the rest is about values, units and defaults
         meaning = re.split(r"[;:.]|, (?:in|at) ", ENGINE_OPTIONS[name].help)[0]
         assert meanings[keyword].lower().startswith(meaning.lower())
+
+
+def test_page_of_lammps_has_all_keywords():
+    """Those of the table in C++."""
+    source = (ROOT / "packages/lammps-glue/src/metatomic_lammps/plugin/metatomic_options.cpp").read_text("utf-8")
+    keywords = set(re.findall(r'^      \{"(\w+)",', source, re.MULTILINE))
+    assert {"device", "scale", "output"} <= keywords
+    listed = {found[0] for found in table_rows("docs/engines/lammps.rst") if len(found) == 3}
+    assert keywords <= listed
 
 
 def test_page_has_the_inputs_that_ase_gives():
