@@ -1,6 +1,7 @@
-"""Rotations and inversion: grids of rotations, transformations of systems and tensors."""
+"""Rotations and inversion: grids of rotations, transformations of systems and tensors, models averaged over them."""
 
 from .quadrature import rotation_grid
+from .symmetrized import SymmetrizedModel
 from .transformations import O3Transformations, random_transformations
 
-__all__ = ["O3Transformations", "random_transformations", "rotation_grid"]
+__all__ = ["O3Transformations", "SymmetrizedModel", "random_transformations", "rotation_grid"]
