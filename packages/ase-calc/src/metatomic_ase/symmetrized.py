@@ -5,7 +5,7 @@ carries this with it, into all engines, is `metatomic_core.o3.SymmetrizedModel`.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import ase
 import numpy as np
@@ -62,7 +62,7 @@ class SymmetrizedCalculator(Calculator):
         apply_space_group_symmetry: bool = False,
         store_rotational_std: bool = False,
     ):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         check_type("base_calculator", base_calculator, MetatomicCalculator, "a MetatomicCalculator")
         check_type("l_max", l_max, int, "an integer")
         if batch_size is not None:
@@ -107,14 +107,16 @@ class SymmetrizedCalculator(Calculator):
         ValueError
             If the space group is wanted and the structure is not periodic in all directions.
         """
-        super().calculate(atoms, properties, system_changes)
-        if "stress" in properties and not has_stress(self.atoms):
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        # a copy of the structure, or the last one
+        taken = cast("ase.Atoms", self.atoms)
+        if "stress" in properties and not has_stress(taken):
             raise PropertyNotImplementedError(
                 "expected a periodic structure with a volume for its stress, got another one"
             )
-        means, spreads = self._averages(self.atoms, properties)
+        means, spreads = self._averages(taken, properties)
         if self._with_space_group:
-            means = _over_space_group(self.atoms, means)
+            means = _over_space_group(taken, means)
         found = {name: _in_ase(name, value) for name, value in means.items()}
         found["free_energy"] = found["energy"]
         if self._with_std:

@@ -12,7 +12,8 @@ from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic_core.data.neighbors import NeighborListOptions
 from metatomic_core.data.outputs import ModelOutput
 from metatomic_core.data.system import System
-from metatomic_core.model.atomistic_model import AtomisticModel
+
+from .inside import Inside
 
 
 class Inner(torch.nn.Module):
@@ -20,8 +21,8 @@ class Inner(torch.nn.Module):
 
     Parameters
     ----------
-    model
-        The model; what is made of it has its units, precision, neighbor lists and inputs.
+    inside
+        Parts of the model; what is made of it has its units, precision, neighbor lists and inputs.
     """
 
     # TorchScript needs the types of attributes that can not be inferred from their values
@@ -31,11 +32,11 @@ class Inner(torch.nn.Module):
     # requests of the core are in classes of the file that it comes from
     speaks_for_submodules = True
 
-    def __init__(self, model: AtomisticModel):
+    def __init__(self, inside: Inside):
         super().__init__()
-        self.core = model.core
-        self._lists = model.requested_neighbor_lists()
-        self._inputs = model.requested_inputs()
+        self.core = inside.core
+        self._lists = inside.lists
+        self._inputs = inside.inputs
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]

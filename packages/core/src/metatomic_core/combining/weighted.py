@@ -1,6 +1,5 @@
 """`WeightedSum`: a model with one more output, a sum of others of its own, each times a weight."""
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Dict, List, Optional
@@ -16,6 +15,7 @@ from metatomic_core.foundation.checks import check_choice, check_type
 from metatomic_core.model.atomistic_model import AtomisticModel
 
 from .inner import Inner
+from .inside import inside_of
 
 
 class WeightedSum(torch.nn.Module):
@@ -71,11 +71,10 @@ class WeightedSum(torch.nn.Module):
             If there are no weights, one is not finite, or their sum is zero where they shall be divided by it; if the
             model has the new output already, or lacks one of the others; or these are not of one quantity and unit.
         """
-        check_type("model", model, AtomisticModel, "an AtomisticModel, such as `load_atomistic_model` gives")
+        inside = inside_of(model)
         check_type("output_name", output_name, str, "a string")
         check_type("weights", weights, Mapping, "a dictionary, output: weight")
-        capabilities = model.capabilities()
-        known = capabilities.outputs
+        capabilities, known = inside.capabilities, inside.outputs
         name = canonical_name(output_name)
         if name in {canonical_name(each) for each in known}:
             raise ValueError(f"expected a new name for `output_name`, got '{output_name}', which the model has already")
@@ -93,9 +92,8 @@ class WeightedSum(torch.nn.Module):
             supported_devices=capabilities.supported_devices,
             dtype=capabilities.dtype,
         )
-        # the parts of the new one may be moved to another device
-        module = WeightedSum(Inner(copy.deepcopy(model)), output_name, terms).eval()
-        return AtomisticModel(module, model.metadata(), new)
+        module = WeightedSum(Inner(inside), output_name, terms).eval()
+        return AtomisticModel(module, inside.metadata, new)
 
     def forward(
         self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
