@@ -36,6 +36,15 @@ Examples:
   metatomic export eam -o copper.pt
   metatomic export eam -o copper.pt --file Cu_zhou.eam.alloy"""
 
+_D3_EPILOG = """\b
+Examples:
+  metatomic export d3 -o d3.pt --functional pbe --species C --species H
+  metatomic combine model.pt d3.pt --sum -o with-dispersion.pt"""
+_ZBL_EPILOG = """\b
+Examples:
+  metatomic export zbl -o zbl.pt --species Si --species O
+  metatomic combine model.pt zbl.pt --sum -o with-repulsion.pt"""
+
 _COMMON_OPTIONS = (
     click.option("-o", "--output", required=True, metavar="FILE", help="Model file to write, by habit .pt."),
     click.option("--species", multiple=True, metavar="SYMBOL", help="Element; give it once for each."),
@@ -153,6 +162,53 @@ def eam(output: str, as_json: bool, force: bool, files: tuple[str, ...], **optio
     species = options.pop("species")
     model = embedded_atom(list(files) or None, species=_list(species) if species else None, **options)
     _save(model, path, as_json)
+
+
+@export.command(epilog=_D3_EPILOG)
+@click.option("--functional", required=True, help="What the other energy was computed with, such as pbe or r2scan.")
+@click.option("--cutoff", type=float, help="Cutoff radius of pairs.  [default: 30 bohr]")
+@click.option("--coordination-cutoff", type=float, help="Cutoff radius of counted neighbors.  [default: 20 bohr]")
+@click.option(
+    "--width", type=float, help="Length of the smooth steps to zero before both; 0 for none.  [default: 2 bohr]"
+)
+@_common_options
+def d3(output: str, as_json: bool, force: bool, **options: Any) -> None:
+    """Dispersion, D3 with the damping of Becke and Johnson, to be added to a model.
+
+    Needs the package tad-dftd3, which has the tables.
+    """
+    path = checked_output(output, force)
+    _check_units(options)
+
+    from metatomic_core.potentials import d3_dispersion
+
+    try:
+        model = d3_dispersion(_needed(options), **options)
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
+    _save(model, path, as_json)
+
+
+@export.command(epilog=_ZBL_EPILOG)
+@click.option("--inner", type=float, help="Where the step to zero begins.  [default: 0.8 angstrom]")
+@click.option("--outer", type=float, help="Cutoff radius.  [default: 1.2 angstrom]")
+@_common_options
+def zbl(output: str, as_json: bool, force: bool, **options: Any) -> None:
+    """Repulsion of nuclei (Ziegler, Biersack, Littmark), to be added to a model."""
+    path = checked_output(output, force)
+    _check_units(options)
+
+    from metatomic_core import potentials
+
+    _save(potentials.zbl(_needed(options), **options), path, as_json)
+
+
+def _needed(options: dict[str, Any]) -> list[str]:
+    """Take the species out of the options: potentials of all elements have no default."""
+    species = _list(options.pop("species"))
+    if not species:
+        raise click.UsageError("expected --species, once for each element, got none")
+    return species
 
 
 def _list(species: str | tuple[str, ...]) -> list[str]:
