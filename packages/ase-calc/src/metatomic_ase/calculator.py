@@ -107,8 +107,10 @@ class MetatomicCalculator(Predictions, Calculator):
         wanted = checked_additional(engine, additional)
         self._requests = Requests(engine, wanted, with_energy)
         self._engine, self._inputs, self._additional, self._given_outputs = engine, inputs, wanted, additional
+        # of a model that was loaded by its user, the file is known as well
+        path = model if isinstance(model, (str, os.PathLike)) else getattr(model, "path", None)
         self.parameters = Parameters(
-            model=os.fspath(model) if isinstance(model, (str, os.PathLike)) else None,
+            model=None if path is None else os.fspath(path),
             do_gradients_with_energy=with_energy,
             **{**given, "variants": dict(given["variants"]) if given["variants"] else None},
         )
