@@ -196,7 +196,11 @@ def test_systems_are_training_data():
             wanted = np.sort(neighbor_list("d", atoms, options.cutoff))
             wanted = wanted if options.full_list else wanted[::2]
             np.testing.assert_allclose(distances[distances < options.cutoff], wanted, rtol=0, atol=1e-12)
-    assert len(calculator.systems(kept[0])) == 1
+    (alone,) = calculator.systems(kept[0])
+    before = alone.positions.detach().clone(), alone.cell.detach().clone()
+    kept[0].positions += 1.0
+    kept[0].cell[0] *= 2
+    torch.testing.assert_close((alone.positions.detach(), alone.cell.detach()), before, rtol=0, atol=0)
     for wrong in ("H2O", ["H2O"]):
         with pytest.raises(TypeError, match=r"expected `atoms` to be ase\.Atoms.*, got str"):
             calculator.systems(wrong)

@@ -157,7 +157,9 @@ def test_inputs_that_change_are_seen():
     base = MetatomicCalculator(wrap(FromAtoms(), {"energy": ModelOutput(unit="eV")}))
     atoms.calc = SymmetrizedCalculator(base, l_max=1)
     before = atoms.get_potential_energy()
+    assert not atoms.calc.calculation_required(atoms, ["energy"])
     atoms.info["charge"] = 1
+    assert atoms.calc.calculation_required(atoms, ["energy"])
     fresh = SymmetrizedCalculator(base, l_max=1).get_property("energy", atoms.copy())
     assert atoms.get_potential_energy() == pytest.approx(fresh, abs=1e-12)
     assert abs(atoms.get_potential_energy() - before) > 1e-3

@@ -224,8 +224,7 @@ class Predictions:
             One for each, in angstrom, in the dtype and on the device of the model.  Gradients reach ``positions`` and
             ``cell``, which are copies: what happens to the atoms later does not matter.
         """
-        copies = [one.copy() if isinstance(one, ase.Atoms) else one for one in as_list(atoms)]
-        return self._engine.systems(structures_from(copies, self._inputs), self._inputs.units)
+        return self._engine.systems(structures_from(as_list(atoms), self._inputs), self._inputs.units)
 
     def _atoms(self, atoms: ase.Atoms | None) -> ase.Atoms:
         found = self.atoms if atoms is None else atoms
