@@ -71,7 +71,11 @@ def test_units_are_all_there():
     rows = [row for row in table_rows("docs/units.rst") if len(row) == 4]
     names = {name for row in rows for cell in row[:2] for name in cell.split(", ")}
     # without prefixes, other cases and plurals
-    assert {"m", "angstrom", "eV", "kelvin", "mu_B", "mol", "statvolt", "bar"} <= names <= {*unit_table(), "symbols", "words", ""}
+    assert (
+        {"m", "angstrom", "eV", "kelvin", "mu_B", "mol", "statvolt", "bar"}
+        <= names
+        <= {*unit_table(), "symbols", "words", ""}
+    )
 
 
 def test_contract_for_every_quantity():
