@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import (
     checked_output,
     columns,
@@ -44,7 +45,7 @@ Examples:
   metatomic eval silicon.pt structures.xyz --json"""
 
 
-@click.command("eval", epilog=_EPILOG)
+@click.command("eval", cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structures")
 @click.option("-o", "--output", metavar="FILE", help="File to write; its suffix gives the format: .extxyz, .traj, ...")

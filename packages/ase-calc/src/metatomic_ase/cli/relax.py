@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import (
     checked_output,
     columns,
@@ -43,7 +44,7 @@ _OPTIMIZERS = ("fire", "bfgs", "lbfgs")
 _LINE_EVERY = 20
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structure")
 @click.option("-o", "--output", required=True, metavar="FILE", help="File to write; its suffix gives the format.")
