@@ -21,7 +21,7 @@ from metatomic_core.adapters.options import ENGINE_OPTIONS
 from metatomic_core.adapters.quantity import Quantity
 from metatomic_core.adapters.text_options import text_from_options
 
-from ._common import calculator, dynamics_options, structure_options
+from ._common import bibtex_option, calculator, checked_bibtex, dynamics_options, structure_options
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
@@ -176,6 +176,7 @@ _POSITIVE = click.IntRange(min=1)
 @click.option(
     "--restart-every", type=_POSITIVE, metavar="N", default=1000, show_default=True, help="Steps between restart files."
 )
+@bibtex_option
 @structure_options
 @dynamics_options
 @force_option
@@ -188,7 +189,7 @@ def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: s
     """
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
     model_arguments = {name: options.pop(name) for name in ENGINE_OPTIONS}
-    equilibrate = options.pop("equilibrate")
+    equilibrate, bibtex = options.pop("equilibrate"), checked_bibtex(options.pop("bibtex"), force)
     if restart is None:
         settings = _settings(options, given)
         files = _files(options, force)
@@ -197,7 +198,8 @@ def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: s
     else:
         start, files, continued = _continued(model, restart, options, given, given_in_file(ctx), force)
         calc = calculator(model, model_arguments)
-    from ._provenance import print_citations, provenance
+    from ._citations import cite
+    from ._provenance import provenance
     from ._run import Run
 
     origin = provenance("md", model, calc, _origin_options(start, options, model_arguments, restart))
@@ -206,7 +208,7 @@ def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: s
         click.echo(_title(run, calc), err=True)
     outcome = run.run()
     _report(outcome, run, equilibrate, origin if as_json else None)
-    print_citations(calc)
+    cite([calc], [start.settings.method], bibtex)
     if outcome.signal:
         click.echo(
             f"metatomic: stopped after step {outcome.step}; go on with "
