@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import columns, print_table
 
 from ._study import RESUME_HELP, Study, output_options, relaxation_options
@@ -22,7 +23,7 @@ Examples:
   metatomic eos silicon.pt relaxed.extxyz -o clamped --no-relax --picture png"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structure")
 @click.option(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import columns, print_table
 from metatomic_core.adapters.quantity import Quantity
 
@@ -40,7 +41,7 @@ Examples:
 _LINE_EVERY, _KEEP_EVERY = 20, 10.0
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structures", nargs=-1, required=True)
 @click.option(

@@ -5,7 +5,7 @@ nothing else in core; a test says so.  Nothing here imports torch at module leve
 
 ``options`` are the options of engines and ``text_options`` how they are written on command lines, ``inputs`` where the
 inputs of models come from, ``quantity`` values with units, ``command_group``, ``console`` and ``progress`` what people
-see, ``memory`` settings of a process of one's own.
+see, ``configuration`` options in files, ``memory`` settings of a process of one's own.
 """
 
 from metatomic_core.data.quantities import base_quantity, canonical_name
