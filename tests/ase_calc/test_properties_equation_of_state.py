@@ -127,7 +127,9 @@ def test_eos_refuses(files, tmp_path):
         "eos", model, tmp_path / "molecule.xyz", *out
     )
     assert "got the lowest energy at the smallest" in fail("eos", model, tmp_path / "stretched.xyz", *out)
-    assert "4 is not in the range x>=5" in fail("eos", model, files / "silicon.xyz", *out, "--points", 4, status=2)
+    assert "4 is not in the range 5<=x<=1000" in fail(
+        "eos", model, files / "silicon.xyz", *out, "--points", 4, status=2
+    )
     (tmp_path / "out.unfinished").write_text("something else", "utf-8")
     assert "got another kind of file" in fail("eos", model, files / "silicon.xyz", *out, "--resume")
     (tmp_path / "out.json").write_text("{}", "utf-8")
