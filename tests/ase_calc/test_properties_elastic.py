@@ -217,6 +217,13 @@ def test_elastic_refuses(files, tmp_path):
     assert "got Ar in structure 0" in fail("elastic", model, tmp_path / "argon.xyz", *out)
 
 
+def test_crystal_without_bonds_is_refused(calculator):
+    with pytest.raises(
+        ValueError, match="expected a crystal that resists each strain, got constants between 0 and 0 GPa"
+    ):
+        elastic_constants(ase.build.bulk("Si", a=12.0), calculator, relax=False)
+
+
 def test_fit_refuses_another_number_of_structures():
     with pytest.raises(ValueError, match="expected `structures` to be the 25 strained ones, got 1"):
         elastic.fit_elastic_constants([ase.build.bulk("Si")])

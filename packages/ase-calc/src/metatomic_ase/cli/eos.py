@@ -35,7 +35,7 @@ Examples:
     help="Largest relative change of the lengths of the cell; volumes change three times as much.",
 )
 @click.option(
-    "--points", type=click.IntRange(min=5), metavar="N", default=11, show_default=True, help="Number of volumes."
+    "--points", type=click.IntRange(5, 1000), metavar="N", default=11, show_default=True, help="Number of volumes."
 )
 @relaxation_options("at each volume", "0.001")
 @output_options("eos")

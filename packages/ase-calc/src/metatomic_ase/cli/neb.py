@@ -46,7 +46,7 @@ _LINE_EVERY, _KEEP_EVERY = 20, 10.0
 @click.argument("structures", nargs=-1, required=True)
 @click.option(
     "--images",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     metavar="N",
     help="Number of images between the ends.  [default: 7, or as many as there are in one file]",
 )

@@ -27,6 +27,8 @@ STENCILS: Mapping[int, tuple[tuple[float, float], ...]] = {
 _PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 # GPa; of the structure itself, above which derivatives of its stress are not its elastic constants
 LARGE_STRESS = 0.1
+# part of the largest constant that counts as none
+_SINGULAR = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +194,7 @@ def fit_elastic_constants(
     Raises
     ------
     ValueError
-        If there are more or fewer structures than there should be.
+        If there are more or fewer structures than there should be, or nothing resists a strain.
     """
     strains = list(_strains(strain, n_points))
     if len(structures) != len(strains) + 1:
@@ -205,6 +207,12 @@ def fit_elastic_constants(
     group = find_point_group(structures[0]) if symmetry else None
     if group is not None:
         symmetric = group.average(symmetric)
+    sizes = np.abs(np.linalg.eigvalsh(symmetric))
+    if not sizes.min() > _SINGULAR * sizes.max():
+        raise ValueError(
+            f"expected a crystal that resists each strain, got constants between {sizes.min():.3g} and "
+            f"{sizes.max():.3g} GPa; see whether atoms are closer than the cutoff of the model"
+        )
     return ElasticConstants(symmetric, computed, stresses[0], group)
 
 
