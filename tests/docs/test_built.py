@@ -120,7 +120,9 @@ def test_reference_shows_no_private_modules(pages):
 def test_every_option_of_commands_can_be_linked_to():
     """By name, from other pages and from the search."""
     objects = inventory.InventoryFile.loads((HTML / "objects.inv").read_bytes(), uri="").data["std:cmdoption"]
-    assert {"metatomic-md.--timestep", "metatomic-ipi-run.--case", "metatomic-lammps.-np", "metatomic.--debug"} <= {*objects}
+    assert {"metatomic-md.--timestep", "metatomic-ipi-run.--case", "metatomic-lammps.-np", "metatomic.--debug"} <= {
+        *objects
+    }
 
 
 @pytest.mark.parametrize("word", SEARCHED)
