@@ -31,7 +31,7 @@ SEARCHED = {
     "cite": "cite",
     "citation": "cite",
     "troubleshooting": "troubleshooting",
-    "elastic": "quickstart",
+    "elastic": "properties",
     "train": "index",
     "conda": "installation",
     "install": "installation",

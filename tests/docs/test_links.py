@@ -16,6 +16,7 @@ URL = re.compile(r"https?://[^\s`\"'<>)(,;\]]+")
 # host: what it is for
 HOSTS = {
     "ase-lib.org": "ASE",
+    "doi.org": "papers",
     "docs.metatensor.org": "metatensor, and the reference implementation",
     "docs.python.org": "Python",
     "docs.pytorch.org": "torch",
@@ -23,6 +24,7 @@ HOSTS = {
     "ipi-code.org": "i-PI",
     "keepachangelog.com": "the form of the changelog",
     "numpy.org": "NumPy",
+    "phonopy.github.io": "phonopy",
     "www.gromacs.org": "GROMACS",
     "www.lammps.org": "LAMMPS",
 }
