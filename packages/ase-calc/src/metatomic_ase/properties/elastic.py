@@ -13,8 +13,8 @@ from ase import units
 
 from metatomic_ase.calculator import MetatomicCalculator
 
-from .point_group import PointGroup, find_point_group
 from ._strained import check_crystal, deformed
+from .point_group import PointGroup, find_point_group
 from .points import Points
 
 # Coefficients of central differences: for each number of points, steps as parts of the largest one, and weights of
