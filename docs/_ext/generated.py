@@ -13,7 +13,6 @@ from docutils.parsers.rst import Directive, directives
 PARTS = {
     "abilities": ("engine_parts", "abilities"),
     "supported": ("engine_parts", "supported"),
-    "inputs-of-ase": ("input_parts", "inputs_of_ase"),
     "options": ("option_parts", "options"),
     "commands": ("command_parts", "commands"),
     "quantities": ("quantity_parts", "overview"),
