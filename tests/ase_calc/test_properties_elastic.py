@@ -13,9 +13,9 @@ from command_line import fail, load_models_once, succeed
 
 from metatomic_ase import MetatomicCalculator
 from metatomic_ase.properties import elastic
-from metatomic_ase.properties._point_group import find_point_group
 from metatomic_ase.properties.elastic import ElasticConstants, elastic_constants
 from metatomic_ase.properties.equation_of_state import equation_of_state
+from metatomic_ase.properties.point_group import find_point_group
 from metatomic_core.potentials import lennard_jones, stillinger_weber
 
 # H. Balamane, T. Halicioglu and W. A. Tiller, Phys. Rev. B 46, 2250 (1992), doi:10.1103/PhysRevB.46.2250, in GPa

@@ -23,7 +23,7 @@ PACKAGES = sorted(path.name for path in ROOT.glob("packages/*/src/metatomic_*"))
 # of core, what docs/architecture.rst calls public; and a part of a package that users import
 PUBLIC = [
     *(f"metatomic_core.{wing}" for wing in ("adapters", "authors", "combining", "engine", "loading", "potentials")),
-    *(f"metatomic_core.{wing}" for wing in ("testing", "units", "writing")),
+    *(f"metatomic_core.{wing}" for wing in ("heat_flux", "o3", "testing", "units", "writing")),
     "metatomic_ase.batched",
 ]
 # what people look for -> a page that they must find
@@ -31,7 +31,7 @@ SEARCHED = {
     "cite": "cite",
     "citation": "cite",
     "troubleshooting": "troubleshooting",
-    "elastic": "quickstart",
+    "elastic": "properties",
     "train": "index",
     "conda": "installation",
     "install": "installation",

@@ -13,8 +13,8 @@ from ase import units
 
 from metatomic_ase.calculator import MetatomicCalculator
 
-from ._point_group import PointGroup, find_point_group
 from ._strained import check_crystal, deformed
+from .point_group import PointGroup, find_point_group
 from .points import Points
 
 # Coefficients of central differences: for each number of points, steps as parts of the largest one, and weights of
@@ -69,7 +69,7 @@ class ElasticConstants:
 
     @property
     def is_stable(self) -> bool:
-        """Whether all eigenvalues are positive: Born's conditions, doi:10.1103/PhysRevB.90.224104."""
+        """Whether all eigenvalues are positive, see doi 10.1103/PhysRevB.90.224104."""
         return bool(self.eigenvalues[0] > 0)
 
     def averages(self) -> dict[str, dict[str, float]]:
@@ -94,7 +94,7 @@ class ElasticConstants:
 
     @property
     def universal_anisotropy(self) -> float:
-        """Universal anisotropy index, zero for isotropic materials: doi:10.1103/PhysRevLett.101.055504."""
+        """Universal anisotropy index, zero for isotropic materials, see doi 10.1103/PhysRevLett.101.055504."""
         voigt, reuss = (self.averages()[kind] for kind in ("voigt", "reuss"))
         return 5 * voigt["shear"] / reuss["shear"] + voigt["bulk"] / reuss["bulk"] - 6
 
