@@ -64,6 +64,8 @@ nitpick_ignore = [
     ("py:class", "metatomic_core.model._trial.RunnableModel"),
     # a part of `AtomisticModel`, where its methods are
     ("py:class", "metatomic_core.model._pipeline.ModelPipeline"),
+    # what both calculators share
+    ("py:class", "metatomic_ase._changes.Watching"),
     # imported where it is used: commands start without it
     ("py:class", "np.ndarray"),
     ("py:class", "metatomic_core.o3.turns.Turns"),

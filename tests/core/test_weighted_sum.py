@@ -7,9 +7,9 @@ import pytest
 from models import Direct, TwoLists, structures, wrap
 
 from metatomic_core import ModelOutput
+from metatomic_core.combining import WeightedSum
 from metatomic_core.engine import Engine
 from metatomic_core.loading import load_atomistic_model
-from metatomic_core.combining import WeightedSum
 
 ATOM = ModelOutput(unit="eV", sample_kind="atom")
 RESULTS = ("energy", "atomic_energies", "forces", "virial")
