@@ -44,6 +44,9 @@ intersphinx_mapping = {
 DOCUMENTED_AS = {
     "ase.atoms.Atoms": "ase.Atoms",
     "torch.jit._script.ScriptModule": "torch.jit.ScriptModule",
+    "Labels": "metatensor.torch.Labels",
+    "TensorMap": "metatensor.torch.TensorMap",
+    "torch._C.Generator": "torch.Generator",
     "torch.nn.modules.module.Module": "torch.nn.Module",
 }
 
@@ -61,10 +64,15 @@ nitpick_ignore = [
     ("py:class", "metatomic_core.model._trial.RunnableModel"),
     # a part of `AtomisticModel`, where its methods are
     ("py:class", "metatomic_core.model._pipeline.ModelPipeline"),
+    # what both calculators share
+    ("py:class", "metatomic_ase._changes.Watching"),
     # imported where it is used: commands start without it
     ("py:class", "np.ndarray"),
+    ("py:class", "metatomic_core.o3.turns.Turns"),
+    # a package that has no list of names here
+    ("py:class", "Phonopy"),
+    ("py:class", "ase.mep.neb.NEB"),
     # what napoleon takes from docstrings, without the module
-    ("py:class", "Labels"),
     ("py:class", "Calculator"),
     ("py:class", "ase.calculators.calculator.Calculator"),
 ]

@@ -1,18 +1,37 @@
 """Code blocks of README and documentation, in the order of each page, as parsers of the two formats find them."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import docutils.core
 import docutils.nodes
+import generated
 from docutils.parsers.rst import Directive, directives
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 
-import generated  # noqa: E402  (of the documentation: parts of pages that are made from code)
+_PATTERNS = [
+    "*.md",
+    "packages/*/README.md",
+    "examples/*/README.md",
+    "docs/*.rst",
+    "docs/engines/*.rst",
+    "docs/reference/*.rst",
+]
+# pages whose blocks are run
+PAGES = sorted({path.relative_to(ROOT).as_posix() for pattern in _PATTERNS for path in ROOT.glob(pattern)})
+# of blocks that are not
+OTHER_LANGUAGES = {
+    "cpp": "examples/cpp is compiled and run by tests/core",
+    "ini": "settings of another program",
+    "lammps": "lines of a LAMMPS input; tests/lammps_glue run such inputs",
+    "mdp": "settings of GROMACS",
+    "none": "output, or a syntax",
+    "text": "output, or a syntax",
+    "toml": "settings of a package that does not exist",
+    "xml": "part of an i-PI input; tests/ipi_driver run such inputs",
+}
 
 
 @dataclass(frozen=True)

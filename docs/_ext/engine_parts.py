@@ -22,7 +22,10 @@ def abilities() -> str:
             all_have.append(what)
         else:
             rows.append([what, *("yes" if yes else "no" for yes in has)])
-    return table(["what", *subjects], rows, [45, *[11] * len(subjects)], "short-cells") + f"\nAll of them: {_listed(all_have)}.\n"
+    return (
+        table(["what", *subjects], rows, [45, *[11] * len(subjects)], "short-cells")
+        + f"\nAll of them: {_listed(all_have)}.\n"
+    )
 
 
 def can(subject, ability: str) -> bool:

@@ -69,11 +69,7 @@ def _item(tokens: list[Token], mark: str) -> str:
 
 
 def _table(tokens: list[Token]) -> str:
-    rows = [
-        [_inline(cell[0]) for cell in _children(row)]
-        for part in _children(tokens)
-        for row in _children(part)
-    ]
+    rows = [[_inline(cell[0]) for cell in _children(row)] for part in _children(tokens) for row in _children(part)]
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     return table(rows[0], rows[1:], widths, "long-names")
 

@@ -21,8 +21,7 @@ ABOUT = {
     ),
     "energy_uncertainty": (
         "The standard deviation that the model expects of its energy; not negative.",
-        "ASE and LAMMPS: ``uncertainty_threshold``, warned about in each step; ASE: ``get_energy_uncertainty``; i-PI: "
-        "``--max-uncertainty``",
+        "ASE, LAMMPS: ``uncertainty_threshold``; ASE: ``get_energy_uncertainty``; i-PI: ``--max-uncertainty``",
     ),
     "feature": (
         "Numbers that describe an atom and its neighbors, or a structure: descriptors, representations.",
@@ -43,16 +42,15 @@ ABOUT = {
     "charge": ("The charge of an atom, or that of the structure.", "{ase}; i-PI: ``--extra charges``"),
     "dipole": ("The electric dipole moment; it points to the positive charge.", "{ase}; i-PI: ``--extra dipole``"),
     "magnetic_moment": (
-        "A number for each atom, along one axis for all of them or without a sign: its sum is not always the moment of "
-        "the structure.",
+        "One number, along one axis for all atoms or without a sign: the sum may not be the moment of the structure.",
         "{ase}",
     ),
     "heat_flux": ("The flux of energy times the volume: an energy times a velocity.", ""),
     "spin_multiplicity": ("2 S + 1: 1 for a closed shell.", ""),
 }
 OTHER = (
-    "where it is asked for: ``additional_outputs`` of ASE, ``--extra`` of i-PI (of structures), ``fix pair`` and ``compute "
-    "pair`` of LAMMPS"
+    "where it is asked for: ``additional_outputs`` of ASE, ``--extra`` of i-PI (of structures), ``fix pair`` and "
+    "``compute pair`` of LAMMPS"
 )
 SAMPLES = {"system": "``system``: a row for each structure", "atom": "``system, atom``: a row for each atom"}
 # symbols that make a unit to give as an example of each dimension
@@ -91,7 +89,9 @@ def contracts() -> str:
 def plurals() -> str:
     """Give the sentence on the older spellings."""
     listed = code(*plural_names())
-    return f"The older plural spellings ({listed}) are accepted, and the answer comes under the name that was asked for."
+    return (
+        f"The older plural spellings ({listed}) are accepted, and the answer comes under the name that was asked for."
+    )
 
 
 def _contract(name: str, one: Quantity) -> str:

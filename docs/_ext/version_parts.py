@@ -1,9 +1,9 @@
 """Versions: those known not to work, from the table of ``metatomic doctor``; those that are declared, and tested."""
 
 import re
-import tomllib
 from pathlib import Path
 
+import tomllib
 from packaging.requirements import Requirement
 from rst import code, plain, table, with_code
 

@@ -6,7 +6,7 @@ import pytest
 from ase_idioms import Counted, argon_model, crystal
 
 from metatomic_ase import MetatomicCalculator
-from metatomic_core import ModelOutput
+from metatomic_core import ModelOutput, load_atomistic_model
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +85,14 @@ def test_notebooks_show_what_it_is(counted, tmp_path):
     assert "a&lt;b.pt" in shown
     assert "a<b.pt" not in shown
     assert "neighbor_skin=0.5" in shown
+
+
+def test_the_file_stays_the_one_that_was_named(tmp_path):
+    path = tmp_path / "argon.pt"
+    argon_model().save(str(path))
+    named = f"{tmp_path}/./argon.pt"
+    calculator = MetatomicCalculator(named)
+    calculator.set(neighbor_skin=0.5)
+    assert calculator.todict()["model"] == named
+    # and is known of a model that was loaded before
+    assert MetatomicCalculator(load_atomistic_model(path)).todict()["model"] == str(path)

@@ -130,6 +130,7 @@ def test_what_only_came_along_makes_no_error(electrostatic):
 def test_energies_alone_stay_alone(counted):
     atoms = with_results(counted, crystal(), do_gradients_with_energy=False)
     atoms.get_forces()
+    atoms.get_stresses()
     atoms.positions[0, 0] += 0.05
     with counted.calls(1):
         atoms.get_potential_energy()

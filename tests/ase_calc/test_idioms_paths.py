@@ -63,7 +63,7 @@ def test_bands_move_as_in_ase(new, shared, kind):
 
 def test_climbing_image_with_threads_is_that_of_ase(new):
     def use(make):
-        path, images = band(make, False, n_between=3, climb=True, parallel=False)
+        path, images = band(make, False, n_between=3, climb=True, parallel=True)
         with BFGS(path, logfile=None) as run:
             run.run(fmax=0.01, steps=4)
         return np.vstack([image.positions for image in images])

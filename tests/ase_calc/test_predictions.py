@@ -10,6 +10,7 @@ import pytest
 import torch
 from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.neighborlist import neighbor_list
 from ase.vibrations import VibrationsData
 from ase_models import Electrostatics, all_atoms
 from metatensor.torch import Labels, TensorMap
@@ -169,3 +170,37 @@ def test_results_of_other_atoms_are_not_mixed(ensemble):
     other = ase.Atoms("Si2", positions=[[0, 0, 0], [0, 0, 2.2]])
     ensemble.get_ensemble(other)
     assert atoms.get_potential_energy() == energy
+
+
+def test_systems_are_training_data():
+    """Lists of neighbors are ASE's, gradients reach positions and cell, and what the atoms do later changes nothing."""
+    calculator = MetatomicCalculator(wrap(TwoLists()))
+    structures = [all_atoms()[name] for name in ("triclinic", "slab in a full cell", "molecule")]
+    expected = [(calculator.get_property("energy", one), calculator.get_property("forces", one)) for one in structures]
+    systems = calculator.systems(structures)
+    module, kept = calculator.model().module, [atoms.copy() for atoms in structures]
+    for atoms in structures:
+        atoms.positions += np.arange(3) * 0.3
+    calculator.systems(structures)
+    energies = module(systems, {"energy": SYSTEM}, None)["energy"].block().values
+    gradients = torch.autograd.grad(energies.sum(), [system.positions for system in systems], retain_graph=True)
+    for number, (energy, forces) in enumerate(expected):
+        assert energies[number].item() == pytest.approx(energy, rel=1e-12)
+        np.testing.assert_allclose(gradients[number], -forces, rtol=0, atol=1e-12)
+    (slope,) = torch.autograd.grad(energies[0].sum(), [systems[0].cell])
+    assert slope.abs().max() > 1e-3
+    for system, atoms in zip(systems, kept, strict=True):
+        for options in system.known_neighbor_lists():
+            pairs = system.get_neighbor_list(options)
+            distances = np.sort(np.linalg.norm(pairs.values.detach()[..., 0], axis=1))
+            wanted = np.sort(neighbor_list("d", atoms, options.cutoff))
+            wanted = wanted if options.full_list else wanted[::2]
+            np.testing.assert_allclose(distances[distances < options.cutoff], wanted, rtol=0, atol=1e-12)
+    (alone,) = calculator.systems(kept[0])
+    before = alone.positions.detach().clone(), alone.cell.detach().clone()
+    kept[0].positions += 1.0
+    kept[0].cell[0] *= 2
+    torch.testing.assert_close((alone.positions.detach(), alone.cell.detach()), before, rtol=0, atol=0)
+    for wrong in ("H2O", ["H2O"]):
+        with pytest.raises(TypeError, match=r"expected `atoms` to be ase\.Atoms.*, got str"):
+            calculator.systems(wrong)

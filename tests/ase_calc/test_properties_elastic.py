@@ -13,9 +13,9 @@ from command_line import fail, load_models_once, succeed
 
 from metatomic_ase import MetatomicCalculator
 from metatomic_ase.properties import elastic
-from metatomic_ase.properties._point_group import find_point_group
 from metatomic_ase.properties.elastic import ElasticConstants, elastic_constants
 from metatomic_ase.properties.equation_of_state import equation_of_state
+from metatomic_ase.properties.point_group import find_point_group
 from metatomic_core.potentials import lennard_jones, stillinger_weber
 
 # H. Balamane, T. Halicioglu and W. A. Tiller, Phys. Rev. B 46, 2250 (1992), doi:10.1103/PhysRevB.46.2250, in GPa
@@ -215,6 +215,13 @@ def test_elastic_refuses(files, tmp_path):
     assert "is not in the range 0<x<0.2" in fail("elastic", model, files / "silicon.xyz", *out, "--strain", 0, status=2)
     ase.io.write(tmp_path / "argon.xyz", ase.build.bulk("Ar", a=5.3))
     assert "got Ar in structure 0" in fail("elastic", model, tmp_path / "argon.xyz", *out)
+
+
+def test_crystal_without_bonds_is_refused(calculator):
+    with pytest.raises(
+        ValueError, match="expected a crystal that resists each strain, got constants between 0 and 0 GPa"
+    ):
+        elastic_constants(ase.build.bulk("Si", a=12.0), calculator, relax=False)
 
 
 def test_fit_refuses_another_number_of_structures():

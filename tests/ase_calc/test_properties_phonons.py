@@ -17,7 +17,8 @@ from command_line import fail, load_models_once, succeed
 
 from metatomic_ase import MetatomicCalculator
 from metatomic_ase.properties.elastic import elastic_constants
-from metatomic_ase.properties.phonons import displaced_structures, phonons, repeats_for_length
+from metatomic_ase.properties.phonons import displaced_structures, fit_phonons, phonons, repeats_for_length
+from metatomic_ase.properties.points import Points
 from metatomic_core.potentials import lennard_jones, stillinger_weber
 
 SILICON_A = 5.43095
@@ -128,6 +129,15 @@ def test_symmetry_saves_displacements_and_changes_nothing(calculator):
     np.testing.assert_allclose(without.frequencies([X]), with_symmetry.frequencies([X]), rtol=1e-4)
 
 
+def test_forces_without_displacement_change_nothing(silicon, calculator):
+    phonon, structures = displaced_structures(ase.build.bulk("Si", a=SILICON_A), (4, 4, 4))
+    found = Points(calculator).evaluate(structures)
+    more = np.random.default_rng(1).normal(size=(len(found[0]), 3), scale=0.05)
+    for atoms in found:
+        atoms.calc.results["forces"] = atoms.calc.results["forces"] + more
+    np.testing.assert_allclose(fit_phonons(phonon, found).frequencies([X]), silicon.frequencies([X]), rtol=1e-6)
+
+
 def test_supercells_are_as_wide_as_asked():
     crystal = ase.build.bulk("Si", a=5.4)
     repeats = repeats_for_length(crystal, 10.0)
@@ -164,7 +174,9 @@ def test_imaginary_modes_are_told(tmp_path):
         warnings.simplefilter("always")
         result = succeed(*arguments, "--supercell", 3, 3, 3, "--path", "GXM")
     assert re.search(r"warning: expected real frequencies, got imaginary ones down to [\d.]+i THz, \d", result.stderr)
-    assert json.loads((tmp_path / "out.json").read_text("utf-8"))["imaginary"]["lowest_THz"] < -0.1
+    imaginary = json.loads((tmp_path / "out.json").read_text("utf-8"))["imaginary"]
+    assert imaginary["lowest_THz"] < -0.1
+    assert 0.05 < imaginary["part_of_modes"] < 0.95
 
 
 def test_forces_of_the_structure_are_a_warning(files, tmp_path):

@@ -6,13 +6,19 @@ import click
 import pytest
 
 from metatomic_ase import MetatomicCalculator
+from metatomic_ase.cli.compare import compare
+from metatomic_ase.cli.elastic import elastic
+from metatomic_ase.cli.eos import eos
 from metatomic_ase.cli.eval import evaluate
 from metatomic_ase.cli.md import md
+from metatomic_ase.cli.neb import neb
+from metatomic_ase.cli.phonons import phonons
 from metatomic_ase.cli.relax import relax
 from metatomic_core.adapters.options import ENGINE_OPTIONS
 from metatomic_core.adapters.text_options import flag_of
 
-COMMANDS = {"eval": evaluate, "md": md, "relax": relax}
+PROPERTIES = {"compare": compare, "elastic": elastic, "eos": eos, "neb": neb, "phonons": phonons}
+COMMANDS = {"eval": evaluate, "md": md, "relax": relax, **PROPERTIES}
 
 
 def test_calculator_takes_all_of_them():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.lj import LennardJones
+from ase_models import FromAtoms, atoms_with_everything
 from metatensor.torch import Labels, TensorMap
 from models import FieldAndVolume, TwoLists, wrap
 
@@ -149,3 +150,16 @@ def test_what_has_no_results_is_refused(field):
         calculator.get_stress(molecule)
     with pytest.raises(ValueError, match="periodic in all directions for `apply_space_group_symmetry`"):
         calculator.get_potential_energy(molecule)
+
+
+def test_inputs_that_change_are_seen():
+    atoms = atoms_with_everything()
+    base = MetatomicCalculator(wrap(FromAtoms(), {"energy": ModelOutput(unit="eV")}))
+    atoms.calc = SymmetrizedCalculator(base, l_max=1)
+    before = atoms.get_potential_energy()
+    assert not atoms.calc.calculation_required(atoms, ["energy"])
+    atoms.info["charge"] = 1
+    assert atoms.calc.calculation_required(atoms, ["energy"])
+    fresh = SymmetrizedCalculator(base, l_max=1).get_property("energy", atoms.copy())
+    assert atoms.get_potential_energy() == pytest.approx(fresh, abs=1e-12)
+    assert abs(atoms.get_potential_energy() - before) > 1e-3

@@ -76,7 +76,7 @@ def test_help_without_adapters_says_what_to_install(installed):
 @pytest.mark.parametrize(
     ("command", "package", "folder"),
     [
-        *((name, "metatomic-ase", "ase-calc") for name in ("md", "relax", "eval")),
+        *((name, "metatomic-ase", "ase-calc") for name in ("md", "relax", "eval", "eos", "phonons", "neb")),
         *(("ipi", "metatomic-ipi", "ipi-driver"), ("lammps", "metatomic-lammps", "lammps-glue")),
     ],
 )

@@ -2,9 +2,10 @@
 
 import json
 
+import models
 import pytest
 
-from metatomic_core import ModelMetadata
+from metatomic_core import ModelMetadata, load_atomistic_model
 
 URL = "https://example.org/" + "a-very-long-path/" * 12
 
@@ -112,3 +113,17 @@ def test_metadata_is_read_as_metatrain_does():
     assert content.pop("class") == "ModelMetadata"
     assert ModelMetadata(**content) == METADATA
     assert METADATA._get_method("__str__")() == CARD
+
+
+def test_notebooks_show_models_in_memory_and_loaded(tmp_path):
+    model = models.wrap(models.WithInputs())
+    shown = model._repr_html_()
+    for text in ("AtomisticModel", "WithInputs", "H C O Si", "energy in eV per atom", "spin_multiplicity per system"):
+        assert text in shown
+    assert shown.count("energy in eV") == 1
+    path = tmp_path / "a<b.pt"
+    models.wrap(models.TwoLists()).save(str(path))
+    shown = load_atomistic_model(path)._repr_html_()
+    assert "LoadedModel" in shown
+    assert "a&lt;b.pt" in shown
+    assert "a<b.pt" not in shown

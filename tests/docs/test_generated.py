@@ -9,12 +9,12 @@ import scipy.constants
 pytest.importorskip("docutils", reason="`nox -s walkthrough` has the parsers of the pages")
 pytest.importorskip("markdown_it", reason="`nox -s walkthrough` has the parsers of the pages")
 
-from doc_pages import table_rows
-
 import command_parts
 import generated
 import markdown_parts
 import quantity_parts
+from doc_pages import table_rows
+
 from metatomic_core.data.quantities import standard_quantities
 from metatomic_core.testing import ABILITIES
 from metatomic_core.units import unit_table
@@ -71,7 +71,11 @@ def test_units_are_all_there():
     rows = [row for row in table_rows("docs/units.rst") if len(row) == 4]
     names = {name for row in rows for cell in row[:2] for name in cell.split(", ")}
     # without prefixes, other cases and plurals
-    assert {"m", "angstrom", "eV", "kelvin", "mu_B", "mol", "statvolt", "bar"} <= names <= {*unit_table(), "symbols", "words", ""}
+    assert (
+        {"m", "angstrom", "eV", "kelvin", "mu_B", "mol", "statvolt", "bar"}
+        <= names
+        <= {*unit_table(), "symbols", "words", ""}
+    )
 
 
 def test_contract_for_every_quantity():
@@ -107,8 +111,8 @@ def test_help_is_paragraphs_and_examples():
 
 
 def test_markdown_becomes_the_same_page():
-    given = "# A *b*\n\nSee [x](docs/check.rst), [y](https://a.org) and `c_`.\n\n- one\n  two\n\n| a | b |\n|---|---|\n| 1 | **2** |\n"
-    text = markdown_parts.as_rst(given)
+    sentence = "See [x](docs/check.rst), [y](https://a.org) and `c_`."
+    text = markdown_parts.as_rst(f"# A *b*\n\n{sentence}\n\n- one\n  two\n\n| a | b |\n|---|---|\n| 1 | **2** |\n")
     assert "A *b*\n=====" in text
     assert "See :doc:`/check`, `y <https://a.org>`__ and ``c_``." in text
     assert "- one\n  two" in text
@@ -116,5 +120,5 @@ def test_markdown_becomes_the_same_page():
 
 
 def test_unknown_part_is_an_error():
-    with pytest.raises(ValueError, match="expected one of abilities, .* got 'nothing'"):
+    with pytest.raises(ValueError, match=r"expected one of abilities, .* got 'nothing'"):
         generated.text_of("nothing at all")

@@ -15,26 +15,13 @@ import pytest
 pytest.importorskip("docutils", reason="`nox -s walkthrough` has the parsers of the pages")
 pytest.importorskip("markdown_it", reason="`nox -s walkthrough` has the parsers of the pages")
 
-from doc_pages import ROOT, code_blocks
+from doc_pages import OTHER_LANGUAGES, PAGES, ROOT, code_blocks
 
-PATTERNS = ["*.md", "packages/*/README.md", "examples/*/README.md", "docs/*.rst", "docs/engines/*.rst"]
-PAGES = sorted({path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern)})
 # what a person has who stands in a clone
 CLONE = ["benchmarks", "constraints.txt", "docs", "examples", "packages", "tests"]
 SECONDS = 400
 
 SHELL = ["", "bash", "shell", "sh"]
-OTHER_LANGUAGES = {
-    "cpp": "examples/cpp is compiled and run by tests/core",
-    "ini": "settings of another program",
-    "lammps": "lines of a LAMMPS input; tests/lammps_glue run such inputs",
-    "mdp": "settings of GROMACS",
-    "none": "output, or a syntax",
-    "text": "output, or a syntax",
-    "toml": "settings of a package that does not exist",
-    "xml": "part of an i-PI input; tests/ipi_driver run such inputs",
-}
-
 # (page or None for all, start of a line of a shell block, reason not to run it)
 SKIPPED_LINES = [
     (None, "pip install ", "the packages are installed, in the versions of the constraints"),

@@ -28,6 +28,7 @@ WINGS = (
     "potentials",
     "combining",
     "o3",
+    "heat_flux",
     "foreign",
     "gromacs",
     "testing",
@@ -37,7 +38,7 @@ WINGS = (
 
 
 # of core, besides what it exports itself, all that adapters, benchmarks and tests of adapters may import
-PUBLIC = ("adapters", "authors", "cli", "combining", "engine", "o3", "potentials", "testing", "units")
+PUBLIC = ("adapters", "authors", "cli", "combining", "engine", "heat_flux", "o3", "potentials", "testing", "units")
 # folder: what else it may import
 OUTSIDE = {
     "packages/ase-calc/src": (),

@@ -1,4 +1,4 @@
-"""Run metatomic models in ASE: `MetatomicCalculator`, and the ``metatomic md``, ``relax`` and ``eval`` commands."""
+"""Run metatomic models in ASE: `MetatomicCalculator`, commands of ``metatomic``, properties of materials."""
 
 from importlib import import_module as _import_module
 from importlib.metadata import version as _version

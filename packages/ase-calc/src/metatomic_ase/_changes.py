@@ -2,10 +2,15 @@
 
 import ase
 import numpy as np
-from ase.calculators.calculator import all_changes
+from ase.calculators.calculator import Calculator, all_changes
+
+from ._convert import Inputs
 
 # What ASE compares and a model reads only where it requests it: changes are then those of inputs.
-NOT_READ = frozenset(("initial_charges", "initial_magmoms"))
+_NOT_READ = frozenset(("initial_charges", "initial_magmoms"))
+
+# of ASE, within which atoms count as the same
+_TOLERANCE = 1e-15
 
 
 def changed_atoms(last: ase.Atoms | None, atoms: ase.Atoms) -> list[str]:
@@ -29,3 +34,22 @@ def changed_atoms(last: ase.Atoms | None, atoms: ase.Atoms) -> list[str]:
     if atoms.pbc.any() and not np.array_equal(last.cell.array, atoms.cell.array):
         changes.append("cell")
     return changes
+
+
+class Watching(Calculator):
+    """A calculator that keeps results until something changes that its model reads, inputs included."""
+
+    _inputs: Inputs
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ignored_changes = set(_NOT_READ)
+        self._last_inputs: dict[str, np.ndarray] = {}
+
+    def check_state(self, atoms: ase.Atoms, tol: float = _TOLERANCE) -> list[str]:
+        """List what changed of what the model reads, inputs such as momenta or ``info`` included."""
+        if tol == _TOLERANCE:
+            changes = changed_atoms(self.atoms, atoms)
+        else:
+            changes = super().check_state(atoms, tol)  # type: ignore[no-untyped-call]
+        return changes or self._inputs.changed(self._last_inputs, atoms)

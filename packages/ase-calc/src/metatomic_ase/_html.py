@@ -1,10 +1,9 @@
 """What notebooks show of a calculator."""
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metatomic_core.adapters import symbols
+from metatomic_core.adapters import html_table, symbols
 from metatomic_core.engine import Engine
 
 
@@ -36,9 +35,4 @@ def html_of(
         "inputs": ", ".join(inputs) or "none besides the geometry",
         "options": ", ".join(options),
     }
-    left = 'style="text-align: left"'
-    cells = "".join(
-        f"<tr><th {left}>{html.escape(key)}</th><td {left}>{html.escape(value)}</td></tr>"
-        for key, value in rows.items()
-    )
-    return f"<table><caption>MetatomicCalculator</caption>{cells}</table>"
+    return html_table("MetatomicCalculator", rows)

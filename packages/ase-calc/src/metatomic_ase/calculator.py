@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ase
 import numpy as np
-from ase.calculators.calculator import Calculator, Parameters, PropertyNotImplementedError, all_changes
+from ase.calculators.calculator import Parameters, PropertyNotImplementedError, all_changes
 from metatensor.torch import TensorMap
 
 from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput
@@ -18,7 +18,7 @@ from metatomic_core.adapters import check_type
 from metatomic_core.adapters.options import ENGINE_OPTIONS, checked_options, takes_options
 from metatomic_core.engine import Engine, Model
 
-from ._changes import NOT_READ, changed_atoms
+from ._changes import Watching
 from ._coincidence import explained
 from ._convert import Inputs, as_list, has_stress, structure_from_atoms, structures_from
 from ._html import html_of
@@ -35,18 +35,16 @@ if TYPE_CHECKING:
 _DEFAULT_THRESHOLD = 0.1
 # Neighbor lists of batches; number 0 belongs to `calculate`.
 _FIRST_BATCH_SLOT = 1
-# of ASE, within which atoms count as the same
-_TOLERANCE = 1e-15
 
 
 @takes_options(ENGINE_OPTIONS)
-class MetatomicCalculator(Predictions, Calculator):
+class MetatomicCalculator(Predictions, Watching):
     """ASE calculator for any metatomic model.
 
     Properties: energy, free_energy, forces; energies for models with energies per atom; stress for periodic cells with
     a volume (dE/dstrain per volume of the whole cell; tension is positive); stresses per atom where the model sees
-    geometry only through neighbor vectors; dipole, charges and magmoms of models that have them.  Units are those of
-    ASE.
+    geometry only through neighbor vectors; dipole, born_effective_charges, charges and magmoms of models that have
+    them.  Units are those of ASE.
 
     Parameters
     ----------
@@ -56,7 +54,8 @@ class MetatomicCalculator(Predictions, Calculator):
         Other outputs to compute with each calculation, by name; they are in the attribute `additional_outputs`
         afterwards, as TensorMaps.
     do_gradients_with_energy
-        Compute forces and stress along with the energy, for algorithms that ask for both one after the other.
+        Compute forces and stress along with the energy, for algorithms that ask for both one after the other, and
+        anything else that was asked of the structure before.
     {options}
 
     Raises
@@ -107,14 +106,14 @@ class MetatomicCalculator(Predictions, Calculator):
         wanted = checked_additional(engine, additional)
         self._requests = Requests(engine, wanted, with_energy)
         self._engine, self._inputs, self._additional, self._given_outputs = engine, inputs, wanted, additional
+        # of a model that was loaded by its user, the file is known as well
+        path = model if isinstance(model, (str, os.PathLike)) else getattr(model, "path", None)
         self.parameters = Parameters(
-            model=os.fspath(model) if isinstance(model, (str, os.PathLike)) else None,
+            model=None if path is None else os.fspath(path),
             do_gradients_with_energy=with_energy,
             **{**given, "variants": dict(given["variants"]) if given["variants"] else None},
         )
         self.implemented_properties = self._requests.implemented
-        self.ignored_changes = set(NOT_READ)
-        self._last_inputs: dict[str, np.ndarray] = {}
         self.reset()
 
     def __repr__(self) -> str:
@@ -242,11 +241,6 @@ class MetatomicCalculator(Predictions, Calculator):
         # properties asked of the atoms as they are now, and of those before, which come along
         self._asked: set[str] = set()
         self._along: set[str] = set()
-
-    def check_state(self, atoms: ase.Atoms, tol: float = _TOLERANCE) -> list[str]:
-        """List what changed of what the model reads, inputs such as momenta or ``info`` included."""
-        changes = changed_atoms(self.atoms, atoms) if tol == _TOLERANCE else super().check_state(atoms, tol)
-        return changes or self._inputs.changed(self._last_inputs, atoms)
 
     def get_property(self, name: str, atoms: ase.Atoms | None = None, allow_calculation: bool = True) -> Any:
         """Give a property of atoms, computed or kept; from several threads, each gets that of its own atoms."""

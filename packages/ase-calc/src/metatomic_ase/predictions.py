@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from metatensor.torch import Labels, TensorMap
 
-    from metatomic_core import ModelOutput
+    from metatomic_core import ModelOutput, System
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +209,22 @@ class Predictions:
         """
         structures = structures_from(as_list(atoms), self._inputs)
         return self._engine.run(structures, outputs, selected_atoms, self._inputs.units)
+
+    def systems(self, atoms: "ase.Atoms | Sequence[ase.Atoms]") -> "list[System]":
+        """Make what models take of structures, with neighbor lists and inputs: for training, or a module of one's own.
+
+        Parameters
+        ----------
+        atoms
+            One structure or several.
+
+        Returns
+        -------
+        list of System
+            One for each, in angstrom, in the dtype and on the device of the model.  Gradients reach ``positions`` and
+            ``cell``, which are copies: what happens to the atoms later does not matter.
+        """
+        return self._engine.systems(structures_from(as_list(atoms), self._inputs), self._inputs.units)
 
     def _atoms(self, atoms: ase.Atoms | None) -> ase.Atoms:
         found = self.atoms if atoms is None else atoms

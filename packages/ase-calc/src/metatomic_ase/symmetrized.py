@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import ase
 import numpy as np
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from metatomic_ase._convert import has_stress
+from metatomic_ase._changes import Watching
+from metatomic_ase._convert import Inputs, has_stress
 from metatomic_ase.calculator import MetatomicCalculator
 from metatomic_core.adapters import check_type
 from metatomic_core.o3 import rotation_grid
@@ -23,7 +24,7 @@ _AXES = {"energy": 0, "energies": 0, "forces": 1, "stress": 2}
 _VECTORS = ("momenta", "initial_magmoms")
 
 
-class SymmetrizedCalculator(Calculator):
+class SymmetrizedCalculator(Watching):
     """Averages what a calculator gives over rotations of the structure.
 
     Parameters
@@ -62,7 +63,7 @@ class SymmetrizedCalculator(Calculator):
         apply_space_group_symmetry: bool = False,
         store_rotational_std: bool = False,
     ):
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         check_type("base_calculator", base_calculator, MetatomicCalculator, "a MetatomicCalculator")
         check_type("l_max", l_max, int, "an integer")
         if batch_size is not None:
@@ -75,6 +76,7 @@ class SymmetrizedCalculator(Calculator):
         if include_inversion:
             matrices, weights = np.concatenate([matrices, -matrices]), np.concatenate([weights, weights]) / 2
         self.base_calculator = base_calculator
+        self._inputs = Inputs(base_calculator.model().requested_inputs())
         self._matrices, self._weights = matrices, weights
         self._batch_size = batch_size or len(matrices)
         self._with_space_group, self._with_std = apply_space_group_symmetry, store_rotational_std
@@ -110,6 +112,7 @@ class SymmetrizedCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         # a copy of the structure, or the last one
         taken = cast("ase.Atoms", self.atoms)
+        self._last_inputs = self._inputs.of(taken)
         if "stress" in properties and not has_stress(taken):
             raise PropertyNotImplementedError(
                 "expected a periodic structure with a volume for its stress, got another one"

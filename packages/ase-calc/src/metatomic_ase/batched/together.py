@@ -5,40 +5,31 @@ all that wait are evaluated together, and each goes on with its results.  The al
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ase
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from greenlet import greenlet
 
-from metatomic_ase._changes import changed_atoms
+from metatomic_ase._changes import Watching
 from metatomic_ase._convert import Inputs, has_stress
 from metatomic_ase.calculator import MetatomicCalculator
 from metatomic_core.adapters import check_type
 
 from ._evaluating import Evaluator, Results
 
-if TYPE_CHECKING:
-    import numpy as np
-
 _RESULTS = ("energy", "free_energy", "forces", "stress")
 
 
-class _Waiting(Calculator):
+class _Waiting(Watching):
     """A calculator that waits for its results in the greenlet that has asked for them."""
 
     def __init__(self, properties: Sequence[str], inputs: Inputs, hub: greenlet):
         super().__init__()
         self.implemented_properties = list(properties)
         self._inputs = inputs
-        self._last_inputs: dict[str, np.ndarray] = {}
         self._hub = hub
-
-    def check_state(self, atoms: ase.Atoms, tol: float = 0.0) -> list[str]:
-        """List what changed since the last results, inputs of the model included."""
-        del tol  # of ASE: here it is to the last bit
-        return changed_atoms(self.atoms, atoms) or self._inputs.changed(self._last_inputs, atoms)
 
     def calculate(
         self,

@@ -5,11 +5,13 @@ Nothing here imports ASE or torch at module level, so that ``--help`` is quick.
 
 import signal
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from metatomic_core.adapters.console import checked_output
 from metatomic_core.adapters.options import ENGINE_OPTIONS
 from metatomic_core.adapters.text_options import click_options
 
@@ -26,6 +28,14 @@ dynamics_options = click_options(ENGINE_OPTIONS)
 _STRUCTURE_OPTIONS = (
     click.option("--format", "file_format", metavar="NAME", help="Format of the input, as ASE names it."),
 )
+
+
+bibtex_option = click.option("--bibtex", metavar="FILE", help="Write what to cite to this BibTeX file.")
+
+
+def checked_bibtex(path: str | None, force: bool) -> Path | None:
+    """Check, before any work, that the file of `bibtex_option` can be written."""
+    return None if path is None else checked_output(path, force, "--bibtex")
 
 
 def _with_options(options: tuple[Callable[[Any], Any], ...], function: Function) -> Function:

@@ -1,12 +1,10 @@
-"""What results come from (model, versions, options), for files and data, and what to cite for them."""
+"""What results come from (model, versions, options), for files and data."""
 
 import importlib.metadata
 import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-import click
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
@@ -90,23 +88,3 @@ def without_info(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _INFO_NAMES = tuple(f"{PREFIX}{name}" for name in ("model", "sha256", "command", "options"))
-
-# kinds of references of `ModelMetadata`, in the order of importance to a user of the model
-_KINDS = (("model", "the model"), ("architecture", "its architecture"), ("implementation", "its implementation"))
-
-
-def citations(calculator: "MetatomicCalculator") -> list[tuple[str, str]]:
-    """List what to cite for a model, each with what it is for."""
-    references = calculator.metadata().references
-    found: dict[str, list[str]] = {}
-    for kind, what in _KINDS:
-        for text in references.get(kind, []):
-            found.setdefault(text, []).append(what)
-    return [(text, " and ".join(what)) for text, what in found.items()]
-
-
-def print_citations(calculator: "MetatomicCalculator") -> None:
-    """Print what to cite in one block on standard error; nothing for models that name nothing."""
-    found = citations(calculator)
-    if found:
-        click.echo("\n".join(["please cite", *(f"  {text} ({what})" for text, what in found)]), err=True)

@@ -10,7 +10,15 @@ from metatomic_core.adapters.console import checked_output, force_option, json_o
 from metatomic_core.adapters.quantity import Quantity
 from metatomic_core.adapters.text_options import text_from_options
 
-from ._common import MODEL_OPTIONS, StopOnSignal, calculator, model_options, structure_options
+from ._common import (
+    MODEL_OPTIONS,
+    StopOnSignal,
+    bibtex_option,
+    calculator,
+    checked_bibtex,
+    model_options,
+    structure_options,
+)
 
 if TYPE_CHECKING:
     import ase
@@ -56,6 +64,7 @@ def output_options(default: str, index: str = "-1") -> Callable[[Function], Func
             help="Format of the picture PREFIX.pdf.",
         ),
         click.option("--resume", is_flag=True, help="Go on with what an unfinished run has done."),
+        bibtex_option,
         structure_options,
         model_options,
         force_option,
@@ -129,6 +138,7 @@ class Study:
         self.paths = {
             suffix: checked_output(f"{self.prefix}{suffix}", given["force"]) for suffix in (*suffixes, *pictures)
         }
+        self._bibtex = checked_bibtex(given["bibtex"], given["force"])
         self._kept: set[Path] = set()
 
     def kept(self, label: str = "") -> Path:
@@ -159,7 +169,7 @@ class Study:
         """Give what results come from, as `_provenance.provenance`."""
         from ._provenance import provenance
 
-        hidden = ("model", "models", "resume", "picture")
+        hidden = ("model", "models", "resume", "picture", "bibtex")
         options = {name: value for name, value in self._own.items() if name not in hidden}
         return provenance(self.command, model, calc, {**options, **text_from_options(self._of_model, MODEL_OPTIONS)})
 
@@ -200,7 +210,7 @@ class Study:
         self, data: Mapping[str, Any], report: "Callable[[], None]", *calculators: "MetatomicCalculator"
     ) -> None:
         """Drop what was kept, print the results, and what to cite."""
-        from ._provenance import print_citations
+        from ._citations import cite
 
         for path in self._kept:
             path.unlink(missing_ok=True)
@@ -208,8 +218,7 @@ class Study:
             print_json(data)
         else:
             report()
-        for calc in calculators:
-            print_citations(calc)
+        cite(calculators, [self.command, self._own.get("optimizer")], self._bibtex)
 
     def stopped(self, text: str, stop: StopOnSignal) -> NoReturn:
         """Say what was done until a signal, how to go on, and end the command."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import columns, print_table
 
 from ._study import RESUME_HELP, Study, output_options
@@ -34,7 +35,7 @@ Examples:
   metatomic compare large.pt small.pt run.traj --reference first --index ::10"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.argument("structures")
 @click.option(

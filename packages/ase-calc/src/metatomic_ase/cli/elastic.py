@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import columns, print_table
 
 from ._study import RESUME_HELP, Study, output_options, relaxation_options
@@ -27,7 +28,7 @@ Examples:
   metatomic elastic silicon.pt relaxed.extxyz -o small --strain 0.001 --points 2 --json"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structure")
 @click.option(

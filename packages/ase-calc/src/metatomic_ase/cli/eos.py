@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import columns, print_table
 
 from ._study import RESUME_HELP, Study, output_options, relaxation_options
@@ -22,7 +23,7 @@ Examples:
   metatomic eos silicon.pt relaxed.extxyz -o clamped --no-relax --picture png"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structure")
 @click.option(
@@ -34,7 +35,7 @@ Examples:
     help="Largest relative change of the lengths of the cell; volumes change three times as much.",
 )
 @click.option(
-    "--points", type=click.IntRange(min=5), metavar="N", default=11, show_default=True, help="Number of volumes."
+    "--points", type=click.IntRange(5, 1000), metavar="N", default=11, show_default=True, help="Number of volumes."
 )
 @relaxation_options("at each volume", "0.001")
 @output_options("eos")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import (
     checked_output,
     columns,
@@ -16,7 +17,15 @@ from metatomic_core.adapters.console import (
 )
 from metatomic_core.adapters.text_options import text_from_options
 
-from ._common import MODEL_OPTIONS, StopOnSignal, calculator, model_options, structure_options
+from ._common import (
+    MODEL_OPTIONS,
+    StopOnSignal,
+    bibtex_option,
+    calculator,
+    checked_bibtex,
+    model_options,
+    structure_options,
+)
 
 if TYPE_CHECKING:
     import ase
@@ -44,7 +53,7 @@ Examples:
   metatomic eval silicon.pt structures.xyz --json"""
 
 
-@click.command("eval", epilog=_EPILOG)
+@click.command("eval", cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structures")
 @click.option("-o", "--output", metavar="FILE", help="File to write; its suffix gives the format: .extxyz, .traj, ...")
@@ -54,6 +63,7 @@ Examples:
 )
 @click.option("--property", "names", multiple=True, metavar="NAME", help="Also write this output of the model.")
 @click.option("--resume", is_flag=True, help="Go on after the structures that the output already has.")
+@bibtex_option
 @structure_options
 @model_options
 @force_option
@@ -69,6 +79,7 @@ def evaluate(
     batch_size: int,
     names: tuple[str, ...],
     resume: bool,
+    bibtex: str | None,
     file_format: str | None,
     force: bool,
     as_json: bool,
@@ -81,10 +92,12 @@ def evaluate(
     if output is None and (not as_json or resume):
         raise click.UsageError(f"expected -o FILE{' with --resume' if resume else ' or --json'}, got neither")
     path = None if output is None else checked_output(output, force or resume)
+    bibtex_file = checked_bibtex(bibtex, force)
     calc = calculator(model, model_arguments, uncertainty_threshold=None)
 
+    from ._citations import cite
     from ._properties import ENERGIES, find_properties
-    from ._provenance import print_citations, provenance
+    from ._provenance import provenance
     from ._structures import check_species, read_structures, write_structures
 
     properties = find_properties(calc, names)
@@ -109,7 +122,7 @@ def evaluate(
         print_json({"origin": origin, "structures": [_data(atoms, keys) for atoms in evaluated]})
     elif evaluated:
         _report(evaluated, images, seconds, path)
-    print_citations(calc)
+    cite([calc], bibtex=bibtex_file)
     if stop.number:
         kept = f"'{path}' has them; go on with the same command and --resume" if path is not None and evaluated else ""
         done = f"stopped after {len(evaluated)} of {len(images)} structures"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from metatomic_core.adapters.configuration import ConfigurableCommand, given_in_file
 from metatomic_core.adapters.console import (
     checked_output,
     columns,
@@ -20,7 +21,7 @@ from metatomic_core.adapters.options import ENGINE_OPTIONS
 from metatomic_core.adapters.quantity import Quantity
 from metatomic_core.adapters.text_options import text_from_options
 
-from ._common import calculator, dynamics_options, structure_options
+from ._common import bibtex_option, calculator, checked_bibtex, dynamics_options, structure_options
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
@@ -72,7 +73,7 @@ _SUFFIXES = {"trajectory": ".traj", "log": ".log", "restart": ".restart"}
 _POSITIVE = click.IntRange(min=1)
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structure", required=False)
 @click.option("-o", "--output", "prefix", metavar="PREFIX", help="Start of the names of output files.  [default: md]")
@@ -175,6 +176,7 @@ _POSITIVE = click.IntRange(min=1)
 @click.option(
     "--restart-every", type=_POSITIVE, metavar="N", default=1000, show_default=True, help="Steps between restart files."
 )
+@bibtex_option
 @structure_options
 @dynamics_options
 @force_option
@@ -187,16 +189,17 @@ def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: s
     """
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
     model_arguments = {name: options.pop(name) for name in ENGINE_OPTIONS}
-    equilibrate = options.pop("equilibrate")
+    equilibrate, bibtex = options.pop("equilibrate"), checked_bibtex(options.pop("bibtex"), force)
     if restart is None:
         settings = _settings(options, given)
         files = _files(options, force)
         calc = calculator(model, model_arguments)
         start, continued = _new(model, settings, calc, options), None
     else:
-        start, files, continued = _continued(model, restart, options, given, force)
+        start, files, continued = _continued(model, restart, options, given, given_in_file(ctx), force)
         calc = calculator(model, model_arguments)
-    from ._provenance import print_citations, provenance
+    from ._citations import cite
+    from ._provenance import provenance
     from ._run import Run
 
     origin = provenance("md", model, calc, _origin_options(start, options, model_arguments, restart))
@@ -205,7 +208,7 @@ def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: s
         click.echo(_title(run, calc), err=True)
     outcome = run.run()
     _report(outcome, run, equilibrate, origin if as_json else None)
-    print_citations(calc)
+    cite([calc], [start.settings.method], bibtex)
     if outcome.signal:
         click.echo(
             f"metatomic: stopped after step {outcome.step}; go on with "
@@ -317,14 +320,17 @@ def _new(model: str, settings: "Settings", calc: "MetatomicCalculator", options:
 
 
 def _continued(
-    model: str, restart: str, options: dict[str, Any], given: "set[str]", force: bool
+    model: str, restart: str, options: dict[str, Any], given: "set[str]", in_file: "set[str]", force: bool
 ) -> tuple["Restart", dict[str, Path], dict[str, Any] | None]:
-    """Read a restart file; give the state, the output files, and how to go on in them (None for new files)."""
+    """Read a restart file; give the state, the output files, and how to go on in them (None for new files).
+
+    What a file of ``--config`` says about the start and the files is that of the run to continue.
+    """
     import warnings
 
     from ._restart import file_hash, read_restart
 
-    fixed = sorted(given & set(_FIXED_BY_RESTART))
+    fixed = sorted((given - in_file) & set(_FIXED_BY_RESTART))
     if fixed:
         names = ", ".join("STRUCTURE" if name == "structure" else _flag(name) for name in fixed)
         raise click.UsageError(
@@ -332,6 +338,7 @@ def _continued(
             "run from the last frame of the trajectory"
         )
     start = read_restart(restart)
+    _check_same(start.settings, options, given & in_file, restart)
     every = {name: value for name, value in _every(options).items() if f"{name}_every" in given}
     start = dataclasses.replace(
         start,
@@ -343,10 +350,21 @@ def _continued(
         raise ValueError(f"expected `--steps` above {start.step}, which '{restart}' has done, got {start.total}")
     if file_hash(model) != start.model_hash:
         warnings.warn(f"expected the model that '{restart}' was made with, got another one, '{model}'", stacklevel=2)
-    if options["prefix"] or options["trajectory"] or options["log"]:
+    if {"prefix", "trajectory", "log"} & (given - in_file):
         return start, _files(options, force), None
     files = {name: Path(restart).parent / state["path"] for name, state in start.files.items()}
     return start, {**files, "restart": Path(restart)}, start.files
+
+
+def _check_same(settings: "Settings", options: Mapping[str, Any], names: "set[str]", restart: str) -> None:
+    """Check that conditions in a file of ``--config`` are those of the run to continue."""
+    for name in sorted(names & set(_FIXED_BY_RESTART)):
+        before = getattr(settings, name, options[name])
+        if options[name] != before:
+            raise ValueError(
+                f"expected {_flag(name)} in the file of --config as in '{restart}', {before}, got {options[name]}; to "
+                "change it, start a new run from the last frame of the trajectory"
+            )
 
 
 def _title(run: "Run", calc: "MetatomicCalculator") -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import columns, print_table
 from metatomic_core.adapters.quantity import Quantity
 
@@ -40,12 +41,12 @@ Examples:
 _LINE_EVERY, _KEEP_EVERY = 20, 10.0
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structures", nargs=-1, required=True)
 @click.option(
     "--images",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     metavar="N",
     help="Number of images between the ends.  [default: 7, or as many as there are in one file]",
 )

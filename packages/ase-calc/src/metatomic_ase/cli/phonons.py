@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import columns, print_table
 from metatomic_core.adapters.quantity import Quantity
 
@@ -35,7 +36,7 @@ _LARGE_FORCE = 0.01
 _MOST_KELVIN, _STEP_KELVIN = 1000, 10
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structure")
 @click.option(

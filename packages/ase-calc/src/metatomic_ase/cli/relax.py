@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metatomic_core.adapters.configuration import ConfigurableCommand
 from metatomic_core.adapters.console import (
     checked_output,
     columns,
@@ -19,7 +20,15 @@ from metatomic_core.adapters.console import (
 from metatomic_core.adapters.quantity import Quantity
 from metatomic_core.adapters.text_options import text_from_options
 
-from ._common import MODEL_OPTIONS, StopOnSignal, calculator, model_options, structure_options
+from ._common import (
+    MODEL_OPTIONS,
+    StopOnSignal,
+    bibtex_option,
+    calculator,
+    checked_bibtex,
+    model_options,
+    structure_options,
+)
 
 if TYPE_CHECKING:
     import ase
@@ -43,7 +52,7 @@ _OPTIMIZERS = ("fire", "bfgs", "lbfgs")
 _LINE_EVERY = 20
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structure")
 @click.option("-o", "--output", required=True, metavar="FILE", help="File to write; its suffix gives the format.")
@@ -72,6 +81,7 @@ _LINE_EVERY = 20
 )
 @click.option("--trajectory", metavar="FILE", help="Write each step to this .traj file.")
 @click.option("--index", default="-1", show_default=True, help="Which structure of the input.")
+@bibtex_option
 @structure_options
 @model_options
 @force_option
@@ -90,6 +100,7 @@ def relax(
     steps: int,
     trajectory: str | None,
     index: str,
+    bibtex: str | None,
     file_format: str | None,
     force: bool,
     as_json: bool,
@@ -104,9 +115,11 @@ def relax(
     path = checked_output(output, force)
     if trajectory is not None:
         checked_output(trajectory, force, "--trajectory")
+    bibtex_file = checked_bibtex(bibtex, force)
     calc = calculator(model, model_arguments, uncertainty_threshold=None)
 
-    from ._provenance import as_info, print_citations, provenance, without_info
+    from ._citations import cite
+    from ._provenance import as_info, provenance, without_info
     from ._structures import check_species, output_format, read_structure, with_results, write_structures
 
     output_format(path, 1)
@@ -131,7 +144,7 @@ def relax(
         print_json({**data, "origin": origin})
     else:
         _report(before, after, converged, n_steps, path)
-    print_citations(calc)
+    cite([calc], [optimizer], bibtex_file)
     if stop.number:
         click.echo(
             f"metatomic: stopped after {n_steps} steps; '{path}' has the last structure; go on with "

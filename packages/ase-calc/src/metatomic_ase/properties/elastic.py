@@ -13,8 +13,8 @@ from ase import units
 
 from metatomic_ase.calculator import MetatomicCalculator
 
-from ._point_group import PointGroup, find_point_group
 from ._strained import check_crystal, deformed
+from .point_group import PointGroup, find_point_group
 from .points import Points
 
 # Coefficients of central differences: for each number of points, steps as parts of the largest one, and weights of
@@ -27,6 +27,8 @@ STENCILS: Mapping[int, tuple[tuple[float, float], ...]] = {
 _PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 # GPa; of the structure itself, above which derivatives of its stress are not its elastic constants
 LARGE_STRESS = 0.1
+# part of the largest constant that counts as none
+_SINGULAR = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,7 @@ class ElasticConstants:
 
     @property
     def is_stable(self) -> bool:
-        """Whether all eigenvalues are positive: Born's conditions, doi:10.1103/PhysRevB.90.224104."""
+        """Whether all eigenvalues are positive, see doi 10.1103/PhysRevB.90.224104."""
         return bool(self.eigenvalues[0] > 0)
 
     def averages(self) -> dict[str, dict[str, float]]:
@@ -92,7 +94,7 @@ class ElasticConstants:
 
     @property
     def universal_anisotropy(self) -> float:
-        """Universal anisotropy index, zero for isotropic materials: doi:10.1103/PhysRevLett.101.055504."""
+        """Universal anisotropy index, zero for isotropic materials, see doi 10.1103/PhysRevLett.101.055504."""
         voigt, reuss = (self.averages()[kind] for kind in ("voigt", "reuss"))
         return 5 * voigt["shear"] / reuss["shear"] + voigt["bulk"] / reuss["bulk"] - 6
 
@@ -192,7 +194,7 @@ def fit_elastic_constants(
     Raises
     ------
     ValueError
-        If there are more or fewer structures than there should be.
+        If there are more or fewer structures than there should be, or nothing resists a strain.
     """
     strains = list(_strains(strain, n_points))
     if len(structures) != len(strains) + 1:
@@ -205,6 +207,12 @@ def fit_elastic_constants(
     group = find_point_group(structures[0]) if symmetry else None
     if group is not None:
         symmetric = group.average(symmetric)
+    sizes = np.abs(np.linalg.eigvalsh(symmetric))
+    if not sizes.min() > _SINGULAR * sizes.max():
+        raise ValueError(
+            f"expected a crystal that resists each strain, got constants between {sizes.min():.3g} and "
+            f"{sizes.max():.3g} GPa; see whether atoms are closer than the cutoff of the model"
+        )
     return ElasticConstants(symmetric, computed, stresses[0], group)
 
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 # THz; above what rounding leaves of acoustic modes at the center
 IMAGINARY = -0.05
+# of a supercell: more than any memory is enough for
+_MOST_ATOMS = 200_000
+# of the mesh
+_FINEST = 1000
 # THz; below are the three motions of the whole, at the center
 _STILL = 0.01
 
@@ -140,7 +144,14 @@ class Phonons:
         -------
         tuple of numpy.ndarray
             Frequencies in THz, and numbers of modes of the primitive cell per THz.
+
+        Raises
+        ------
+        ValueError
+            If the mesh is finer than any memory is enough for.
         """
+        if np.max(mesh) > _FINEST:
+            raise ValueError(f"expected `mesh` to be at most {_FINEST}, got {np.max(mesh):.3g}")
         self.phonopy.run_mesh(mesh, is_gamma_center=True)
         self.phonopy.run_total_dos()
         found: Any = self.phonopy.total_dos
@@ -218,6 +229,9 @@ def displaced_structures(
     from phonopy.structure.cells import guess_primitive_matrix
 
     check_crystal(atoms, "phonons")
+    n_atoms = len(atoms) * abs(np.linalg.det(supercell if np.ndim(supercell) == 2 else np.diag(supercell)))
+    if not 0 < n_atoms <= _MOST_ATOMS:
+        raise ValueError(f"expected `supercell` to have one atom to {_MOST_ATOMS}, got {n_atoms:.3g}")
     if not displacement > 0:
         raise ValueError(f"expected `displacement` above zero, got {displacement}; 0.01 is usual")
     cell = PhonopyAtoms(
@@ -251,7 +265,8 @@ def fit_phonons(phonon: "Phonopy", structures: Sequence[ase.Atoms]) -> Phonons:
     forces = np.array([atoms.get_forces(apply_constraint=False) for atoms in structures])
     # what is there without displacement is of no order of it
     phonon.forces = forces[1:] - forces[0]
-    phonon.produce_force_constants(show_drift=False)
+    # of atoms of the primitive cell with all others, which is all there is
+    phonon.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
     acoustic_sum = float(np.abs(phonon.force_constants.sum(axis=1)).max())
     phonon.symmetrize_force_constants(show_drift=False)
     return Phonons(phonon, float(np.linalg.norm(forces[0], axis=1).max()), acoustic_sum)

@@ -5,7 +5,7 @@ nothing else in core; a test says so.  Nothing here imports torch at module leve
 
 ``options`` are the options of engines and ``text_options`` how they are written on command lines, ``inputs`` where the
 inputs of models come from, ``quantity`` values with units, ``command_group``, ``console`` and ``progress`` what people
-see, ``memory`` settings of a process of one's own.
+see, ``configuration`` options in files, ``memory`` settings of a process of one's own.
 """
 
 from metatomic_core.data.quantities import base_quantity, canonical_name
@@ -14,6 +14,7 @@ from metatomic_core.foundation.checks import check_choice, check_type
 from metatomic_core.foundation.elements import covalent_radii, masses, symbols
 from metatomic_core.foundation.finite import all_finite
 from metatomic_core.foundation.hashes import file_sha256
+from metatomic_core.foundation.html_table import html_table
 from metatomic_core.foundation.plugins import Plugin, load_plugin, plugins
 from metatomic_core.foundation.quoting import in_one_line
 
@@ -26,6 +27,7 @@ __all__ = [
     "check_type",
     "covalent_radii",
     "file_sha256",
+    "html_table",
     "in_one_line",
     "load_plugin",
     "masses",

@@ -22,6 +22,7 @@ _BUILT_IN = {
     "export": ("metatomic_core.cli.export", "export", "Write a reference potential to a model file."),
     "inspect": ("metatomic_core.cli.inspect", "inspect", "Show what a model file says about itself."),
     "combine": ("metatomic_core.cli.combine", "combine", "Write one model file that has several models in it."),
+    "wrap": ("metatomic_core.cli.wrap", "wrap", "Average a model over rotations, or give its heat flux."),
     "upgrade": ("metatomic_core.cli.upgrade", "upgrade", "Write a model file again with today's pipeline."),
 }
 # name: package, what it does; known here so that help needs to load no adapter, and names what to install

@@ -24,6 +24,7 @@ from metatomic_core.pipeline.systems import data_of, geometry_of, lists_of, syst
 from metatomic_core.pipeline.units_of_call import units_from
 from metatomic_core.units import unit_table
 
+from ._html import model_html
 from ._pipeline import ModelPipeline
 from ._setup import check_model_capabilities, inner_names, offered_outputs, with_outputs
 from .core import ModelCore
@@ -119,6 +120,17 @@ class AtomisticModel(ModelPipeline):
         self._differentiates = True
         self.register_buffer("_types", torch.tensor(capabilities.atomic_types, dtype=torch.int32))
         self.eval()
+
+    @torch.jit.unused
+    def _repr_html_(self) -> str:
+        return model_html(
+            type(self).__name__,
+            str(getattr(self, "path", "")),
+            self.metadata(),
+            self.capabilities(),
+            self.requested_neighbor_lists(),
+            self.requested_inputs(),
+        )
 
     @property
     def module(self) -> torch.nn.Module:

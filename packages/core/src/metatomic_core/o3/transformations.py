@@ -260,7 +260,7 @@ class O3Transformations(Turns):
         ValueError
             If there are more or fewer systems, or their data can not be transformed, see `transform_tensormap`.
         """
-        return self.turned_systems(systems, add_inversion, inverse=False)
+        return self._turned_systems(systems, add_inversion, inverse=False)
 
     def inverse_transform_systems(self, systems: List[System], add_inversion: bool = False) -> List[System]:
         """Transform systems back, see `transform_systems`.
@@ -277,9 +277,9 @@ class O3Transformations(Turns):
         list of System
             Their copies.
         """
-        return self.turned_systems(systems, add_inversion, inverse=True)
+        return self._turned_systems(systems, add_inversion, inverse=True)
 
-    def turned_systems(self, systems: List[System], add_inversion: bool, inverse: bool) -> List[System]:
+    def _turned_systems(self, systems: List[System], add_inversion: bool, inverse: bool) -> List[System]:
         """Transform each system by its own transformation."""
         if len(systems) != self.matrices.size(0):
             raise ValueError(
@@ -297,11 +297,11 @@ class O3Transformations(Turns):
                 vectors = (block.values.squeeze(-1) @ across).unsqueeze(-1)
                 new.add_neighbor_list(options, TensorBlock(vectors, block.samples, block.components, block.properties))
             for name in old.known_data():
-                new.add_data(name, self.turned_data(old.get_data(name), i, add_inversion, inverse))
+                new.add_data(name, self._turned_data(old.get_data(name), i, add_inversion, inverse))
             results.append(new)
         return results
 
-    def turned_data(self, tensor: TensorMap, number: int, add_inversion: bool, inverse: bool) -> TensorMap:
+    def _turned_data(self, tensor: TensorMap, number: int, add_inversion: bool, inverse: bool) -> TensorMap:
         """Transform the data of one system by the transformation of a number."""
         blocks: List[TensorBlock] = []
         for k in range(len(tensor.keys)):

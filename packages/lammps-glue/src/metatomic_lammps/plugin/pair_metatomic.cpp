@@ -20,7 +20,8 @@ using namespace LAMMPS_NS;
 using namespace metatomic;
 
 // sums over atoms that are sums over ranks too
-static const std::vector<std::string> ADDITIVE = {"energy", "energy_ensemble", "charge", "dipole"};
+static const std::vector<std::string> ADDITIVE = {"energy", "energy_ensemble", "charge", "dipole",
+                                                  "heat_flux"};
 
 static metatomic::CallUnits units_of(const metatomic::ModelQueries &queries,
                                      const metatomic::UnitStyle &style)

@@ -39,7 +39,7 @@ class PointGroup:
 
     @property
     def n_constants(self) -> int:
-        """Number of independent elastic constants: 3 for cubic crystals, 21 without symmetry."""
+        """Number of independent elastic constants, 3 for cubic crystals and 21 without symmetry."""
         # the average is a projection, so its trace is the number of what it keeps
         trace = 0.0
         for row in range(6):
