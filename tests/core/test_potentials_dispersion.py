@@ -211,7 +211,7 @@ def test_range_and_lists_are_said():
         (("H", "qqqqq"), {}, ValueError, "give its s6, s8, a1, a2 instead"),
         (("H", 3), {}, TypeError, "expected `functional` to be the name of a functional, or a mapping"),
         (("H", {"s6": 1.0}), {}, ValueError, "expected `functional` to have s6, s8, a1, a2, got s6"),
-        (("H", {"s6": 1, "s8": -1, "a1": 0, "a2": 1}), {}, ValueError, "`s8`"),
+        (("H", {"s6": 1, "s8": float("nan"), "a1": 0, "a2": 1}), {}, ValueError, "`s8`"),
         (("h", "pbe"), {}, ValueError, "did you mean 'H'"),
         ((["H", "Og"], "pbe"), {}, ValueError, "expected `species` up to Lr, the last that D3 knows, got Og"),
         ((0, "pbe"), {}, ValueError, "expected `species` to be atomic numbers between 1 and"),

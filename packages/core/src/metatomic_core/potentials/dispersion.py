@@ -15,10 +15,10 @@ from metatomic_core.model.atomistic_model import AtomisticModel
 from metatomic_core.units import unit_conversion_factor
 
 from ._common import pair_kinds, select, switch
-from ._d3_tables import PARAMETERS, Tables, damping, tables
 from ._setup import Species, check_number, make_model, species_list, symbol
+from .d3_tables import PARAMETERS, Tables, damping, tables
 
-_REFERENCES = [
+REFERENCES = [
     "S. Grimme, J. Antony, S. Ehrlich and H. Krieg, J. Chem. Phys. 132, 154104 (2010), https://doi.org/10.1063/1.3382344",
     "S. Grimme, S. Ehrlich and L. Goerigk, J. Comput. Chem. 32, 1456 (2011), https://doi.org/10.1002/jcc.21759",
 ]
@@ -195,16 +195,13 @@ def d3_dispersion(
     numbers = species_list(species)
     parameters, name, references = _parameters(functional)
     reach, counted, step = _cutoffs(cutoff, coordination_cutoff, width, unit_conversion_factor("angstrom", length_unit))
-    bohr, hartree = unit_conversion_factor("bohr", length_unit), unit_conversion_factor("Hartree", energy_unit)
-    known = tables(numbers)
-    known = Tables(known.c6 * hartree * bohr**6, known.coordination, known.radii * bohr, known.ratios * bohr)
-    parameters["a2"] *= bohr
+    known, scaled = in_units(tables(numbers), parameters, length_unit, energy_unit)
     elements = ", ".join(symbol(number) for number in numbers)
     return make_model(
-        D3Dispersion(numbers, known, parameters, reach, counted, step),
+        D3Dispersion(numbers, known, scaled, reach, counted, step),
         name=f"D3(BJ) {name}",
         description=f"dispersion of {elements}, {name}, pairs up to {reach:g} {length_unit}",
-        references={"architecture": list(_REFERENCES), **references},
+        references={"architecture": list(REFERENCES), **references},
         species=numbers,
         # the energy of an atom depends on the coordination of those within the cutoff
         interaction_range=reach + counted,
@@ -212,6 +209,28 @@ def d3_dispersion(
         energy_unit=energy_unit,
         dtype=dtype,
     )
+
+
+def checked_parameters(argument: str, given: Mapping[str, float]) -> Dict[str, float]:
+    """Give the four parameters of a mapping that was given as an argument; s8 is negative for some functionals."""
+    if set(given) != set(PARAMETERS):
+        names = ", ".join(map(str, given)) or "none"
+        raise ValueError(f"expected `{argument}` to have {', '.join(PARAMETERS)}, got {names}")
+    return {name: check_number(name, given[name]) for name in PARAMETERS}
+
+
+def checked_cutoff(argument: str, given: Optional[float], default: float) -> float:
+    """Give a cutoff, or the default for None."""
+    return default if given is None else check_number(argument, given, 0)
+
+
+def in_units(
+    known: Tables, parameters: Mapping[str, float], length_unit: str, energy_unit: str
+) -> Tuple[Tables, Dict[str, float]]:
+    """Give tables and parameters in the units of a model, from those in atomic units."""
+    bohr, hartree = unit_conversion_factor("bohr", length_unit), unit_conversion_factor("Hartree", energy_unit)
+    scaled = Tables(known.c6 * hartree * bohr**6, known.coordination, known.radii * bohr, known.ratios * bohr)
+    return scaled, {**parameters, "a2": parameters["a2"] * bohr}
 
 
 def _parameters(functional: Union[str, Mapping[str, float]]) -> Tuple[Dict[str, float], str, Dict[str, List[str]]]:
@@ -224,10 +243,7 @@ def _parameters(functional: Union[str, Mapping[str, float]]) -> Tuple[Dict[str, 
             {"model": [f"parameters of {functional}: https://doi.org/{doi}"]} if doi else {},
         )
     check_type("functional", functional, Mapping, "the name of a functional, or a mapping with its parameters")
-    if set(functional) != set(PARAMETERS):
-        given = ", ".join(map(str, functional)) or "none"
-        raise ValueError(f"expected `functional` to have {', '.join(PARAMETERS)}, got {given}")
-    found = {name: check_number(name, functional[name], 0, strict=False) for name in PARAMETERS}
+    found = checked_parameters("functional", functional)
     return found, " ".join(f"{name}={value:g}" for name, value in found.items()), {}
 
 
@@ -235,11 +251,8 @@ def _cutoffs(
     cutoff: Optional[float], coordination_cutoff: Optional[float], width: Optional[float], angstrom: float
 ) -> Tuple[float, float, float]:
     """Give both cutoffs and the width of the steps before them, in the unit of the model."""
-    reach = CUTOFF * angstrom if cutoff is None else check_number("cutoff", cutoff, 0)
-    if coordination_cutoff is None:
-        counted = min(COORDINATION_CUTOFF * angstrom, reach)
-    else:
-        counted = check_number("coordination_cutoff", coordination_cutoff, 0)
+    reach = checked_cutoff("cutoff", cutoff, CUTOFF * angstrom)
+    counted = checked_cutoff("coordination_cutoff", coordination_cutoff, min(COORDINATION_CUTOFF * angstrom, reach))
     if counted > reach:
         raise ValueError(f"expected `coordination_cutoff` not above the cutoff, {reach:g}, got {counted:g}")
     if width is None:
