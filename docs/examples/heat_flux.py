@@ -1,4 +1,4 @@
-"""Thermal conductivity of liquid argon from the heat flux in simulations of two sizes, by the formula of Green and Kubo.
+"""Thermal conductivity of liquid argon from its heat flux in two simulations, by the formula of Green and Kubo.
 
 Usage: python heat_flux.py [PICOSECONDS]
 """
@@ -20,7 +20,7 @@ picoseconds = float(sys.argv[1]) if len(sys.argv) > 1 else 40.0
 # near the triple point: 1.374 g/cm^3 and 94.4 K (Rahman, Physical Review 136, A405, 1964)
 lattice, temperature = 5.78, 94.4
 step, every, longest = 5.0, 4, 2000.0  # fs, steps between fluxes, fs of the correlation
-to_si = units._e * 1e25  # eV/(fs angstrom K) in W/(m K)
+to_si = 1e25 / units.C  # eV/(fs angstrom K) in W/(m K): as many coulombs are a charge of e
 
 potential = lennard_jones()
 # forces are those of the potential, which is quicker without the flux
