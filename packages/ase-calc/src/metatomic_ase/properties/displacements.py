@@ -77,7 +77,8 @@ def displaced_structures(
     primitive = guess_primitive_matrix(cell)
     phonon = Phonopy(cell, supercell_matrix=np.asarray(supercell), primitive_matrix=primitive, is_symmetry=symmetry)
     phonon.generate_displacements(distance=displacement)
-    return phonon, [_atoms(one) for one in (phonon.supercell, *phonon.supercells_with_displacements)]
+    displaced: Any = phonon.supercells_with_displacements
+    return phonon, [_atoms(one) for one in (phonon.supercell, *displaced)]
 
 
 def repeats_for_length(atoms: ase.Atoms, length: float) -> tuple[int, int, int]:

@@ -96,7 +96,8 @@ class Phonons:
     def frequencies(self, points: np.ndarray | Sequence[Any]) -> np.ndarray:
         """Give frequencies in THz, shape (n_points, n_bands), at points in reciprocal vectors of the primitive cell."""
         self.phonopy.run_qpoints(np.atleast_2d(points))
-        return np.asarray(self.phonopy.qpoints.frequencies)
+        found: Any = self.phonopy.qpoints
+        return np.asarray(found.frequencies)
 
     def bands(self, path: str | None = None, n_points: int = 101) -> Bands:
         """Compute frequencies along a path.
@@ -203,7 +204,8 @@ def fit_phonons(phonon: "Phonopy", structures: Sequence[ase.Atoms]) -> Phonons:
     phonon.forces = forces[1:] - forces[0]
     # of atoms of the primitive cell with all others, which is all there is
     phonon.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
-    acoustic_sum = float(np.abs(phonon.force_constants.sum(axis=1)).max())
+    constants: Any = phonon.force_constants
+    acoustic_sum = float(np.abs(constants.sum(axis=1)).max())
     phonon.symmetrize_force_constants(show_drift=False)
     return Phonons(phonon, float(np.linalg.norm(forces[0], axis=1).max()), acoustic_sum)
 
