@@ -19,13 +19,14 @@ version = release = installed_version("metatomic-core")
 extensions = [
     "drawn",
     "generated",
+    "names",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build", "inventories"]
-default_role = "literal"
+default_role = "name"
 html_theme = "furo"
 html_title = "metatomic-core"
 html_math_renderer = "mathml"
