@@ -19,13 +19,14 @@ version = release = installed_version("metatomic-core")
 extensions = [
     "drawn",
     "generated",
+    "names",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build", "inventories"]
-default_role = "literal"
+default_role = "name"
 html_theme = "furo"
 html_title = "metatomic-core"
 html_math_renderer = "mathml"
@@ -56,7 +57,7 @@ nitpick_ignore_regex = [(r"py:.*", r"(click|rich|importlib)\..*"), ("py:exc", "P
 nitpick_ignore = [
     # found by the function itself: nobody has to make one
     ("py:class", "metatomic_lammps._toolchain.Target"),
-    # what the suite makes for its tests, which are not public
+    # what the suite makes for its tests, and parts of public classes
     ("py:class", "metatomic_core.testing.bench.Bench"),
     # annotations that mean "any class of a kind"
     ("py:class", "metatomic_core.adapters.options.Class"),
@@ -69,6 +70,7 @@ nitpick_ignore = [
     # imported where it is used: commands start without it
     ("py:class", "np.ndarray"),
     ("py:class", "metatomic_core.o3.turns.Turns"),
+    ("py:class", "metatomic_ase._changes.Watching"),
     # a package that has no list of names here
     ("py:class", "Phonopy"),
     ("py:class", "ase.mep.neb.NEB"),

@@ -72,10 +72,10 @@ EXAMPLES = {
 def overview() -> str:
     """Give the table of all quantities."""
     rows = [
-        [f":ref:`{name} <quantity-{name}>`", _words(one.dimension), _kinds(one), _components(one), _properties(one)]
+        [f":ref:`{name} <quantity-{name}>`", _words(one.dimension), _kinds(one), _components(one)]
         for name, one in standard_quantities().items()
     ]
-    return table(["name", "dimension", "samples", "components", "properties"], rows, [28, 16, 20, 14, 22])
+    return table(["name", "dimension", "samples", "components"], rows, [30, 20, 30, 20])
 
 
 def contracts() -> str:

@@ -81,7 +81,8 @@ def test_equation_is_that_of_birch_and_murnaghan():
 
 @pytest.mark.parametrize("relax", ["--relax", "--no-relax"])
 def test_killed_run_goes_on_with_what_is_done(files, tmp_path, monkeypatch, relax):
-    monkeypatch.setattr(points, "_AT_A_TIME", 3)
+    for name, value in (("_FIRST", 3), ("_RELAXING", 3), ("_KEEP_EVERY", 0.0)):
+        monkeypatch.setattr(points, name, value)
     command = ["eos", files / "silicon.pt", files / "silicon.xyz", "--points", 7, "--picture", "none", relax]
     whole = json.loads(succeed(*command, "-o", tmp_path / "whole", "--json").stdout)
     write = points.write_kept

@@ -16,8 +16,9 @@ from ase.phonons import Phonons as AsePhonons
 from command_line import fail, load_models_once, succeed
 
 from metatomic_ase import MetatomicCalculator
+from metatomic_ase.properties.displacements import displaced_structures, repeats_for_length
 from metatomic_ase.properties.elastic import elastic_constants
-from metatomic_ase.properties.phonons import displaced_structures, fit_phonons, phonons, repeats_for_length
+from metatomic_ase.properties.phonons import fit_phonons, phonons
 from metatomic_ase.properties.points import Points
 from metatomic_core.potentials import lennard_jones, stillinger_weber
 

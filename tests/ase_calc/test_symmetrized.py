@@ -9,7 +9,8 @@ import pytest
 import torch
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.lj import LennardJones
-from ase_models import FromAtoms, atoms_with_everything
+from ase_idioms import Counted, argon_model
+from ase_models import FromAtoms, argon, atoms_with_everything
 from metatensor.torch import Labels, TensorMap
 from models import FieldAndVolume, TwoLists, wrap
 
@@ -163,3 +164,18 @@ def test_inputs_that_change_are_seen():
     fresh = SymmetrizedCalculator(base, l_max=1).get_property("energy", atoms.copy())
     assert atoms.get_potential_energy() == pytest.approx(fresh, abs=1e-12)
     assert abs(atoms.get_potential_energy() - before) > 1e-3
+
+
+def test_energy_forces_and_stress_are_one_average():
+    counted = Counted(argon_model())
+    atoms = argon()
+    atoms.calc = SymmetrizedCalculator(MetatomicCalculator(counted.model), l_max=1)
+    with counted.calls(1):
+        atoms.get_potential_energy()
+        atoms.get_forces()
+        atoms.get_stress()
+    atoms.calc.base_calculator.set(do_gradients_with_energy=False)
+    atoms.rattle(0.01, seed=2)
+    with counted.calls(1):
+        atoms.get_potential_energy()
+    assert "forces" not in atoms.calc.results

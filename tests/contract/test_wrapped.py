@@ -1,11 +1,23 @@
 """Models in models, in each engine: averages over rotations and heat flux are those of Python, and of LAMMPS itself."""
 
+from typing import Dict, List, Optional
+
 import numpy as np
 import pytest
+import torch
 from lammps_models import CUTOFF, Layers
 from lammps_tools import run_lammps
+from metatensor.torch import Labels, TensorMap
 
-from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput
+from metatomic_core import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
+from metatomic_core.authors import energy_output, pairs, sum_at_atoms
 from metatomic_core.engine import Engine, Structure
 from metatomic_core.heat_flux import HeatFlux
 from metatomic_core.o3 import SymmetrizedModel
@@ -18,21 +30,46 @@ VARIANCE = "o3::variance::energy"
 ENGINES = ["ase", "ipi", "lammps", "lammps-2"]
 
 
+class Tilted(torch.nn.Module):
+    """Pairs whose energy depends on their direction."""
+
+    def __init__(self, tilt: float):
+        super().__init__()
+        self.tilt = tilt
+        self.cutoff = CUTOFF
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        first, _, vectors = pairs(systems, NeighborListOptions(self.cutoff, True, True))
+        squares = vectors.square().sum(1)
+        weight = (1.0 - squares.sqrt() / self.cutoff).pow(4)
+        terms = weight * (1.0 + self.tilt * vectors[:, 0] * vectors[:, 2] / squares)
+        energies = sum_at_atoms(systems, terms, first)
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [NeighborListOptions(self.cutoff, True, True)]
+
+
+def made(module, reach):
+    """Give a model of a module."""
+    energy = {"energy": ModelOutput(unit="eV", sample_kind="atom")}
+    capabilities = ModelCapabilities(energy, TYPES, reach, "angstrom", ["cpu"], "float64")
+    return AtomisticModel(module.eval(), ModelMetadata(type(module).__name__), capabilities)
+
+
 def layers():
     """Give a model that passes messages, in whose range atoms of other ranks see each other."""
-    energy = {"energy": ModelOutput(unit="eV", sample_kind="atom")}
-    return AtomisticModel(
-        Layers(2, full_list=True).eval(),
-        ModelMetadata("layers"),
-        ModelCapabilities(energy, TYPES, 2 * CUTOFF, "angstrom", ["cpu"], "float64"),
-    )
+    return made(Layers(2, full_list=True), 2 * CUTOFF)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    layers().save(str(folder / "layers.pt"), exported=False)
-    average = SymmetrizedModel.wrap(layers(), max_angular_momentum_grid=1)
+    made(Tilted(0.0), CUTOFF).save(str(folder / "straight.pt"), exported=False)
+    # what a direction changes is of degree 2, its square of degree 4, and its derivative beside a vector of degree 3
+    average = SymmetrizedModel.wrap(made(Tilted(0.5), CUTOFF), max_angular_momentum_grid=4, include_inversion=False)
     average.save(str(folder / "average.pt"), exported=False)
     HeatFlux.wrap(layers()).save(str(folder / "flux.pt"), exported=False)
     return folder
@@ -56,16 +93,23 @@ def subject(name):
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_averaged_model_is_that_with_the_symmetry(files, name):
+def test_average_over_rotations_is_what_has_no_direction(files, name):
     structure = crystal()
     structure.inputs.clear()
-    found, expected = (
-        subject(name).evaluate(Request(files / f"{file}.pt", [structure]))[0] for file in ("average", "layers")
-    )
+    # the variance is no sum over the atoms of ranks
+    outputs = {} if name == "lammps-2" else {VARIANCE: "system"}
+    found = subject(name).evaluate(Request(files / "average.pt", [structure], outputs=outputs))[0]
+    expected = subject(name).evaluate(Request(files / "straight.pt", [structure]))[0]
     assert np.abs(expected.forces).max() > 0.01
     assert found.energy == pytest.approx(expected.energy, rel=1e-10)
     np.testing.assert_allclose(found.forces, expected.forces, rtol=0, atol=1e-10)
     np.testing.assert_allclose(found.virial, expected.virial, rtol=0, atol=1e-9)
+    if outputs:
+        # in the directions of each engine: LAMMPS turns the structure
+        made = Engine(files / "average.pt", length_unit="angstrom", energy_unit="eV", kernel="script")
+        variance = made.evaluate([structure], outputs=outputs).outputs[VARIANCE].item()
+        assert variance > 1e-6
+        assert found.outputs[VARIANCE].item() == pytest.approx(variance, rel=1e-7)
 
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "ipi"])

@@ -1,5 +1,7 @@
 """Grids of rotations, Wigner matrices and transformations, against spherical harmonics and rotations of SciPy."""
 
+import subprocess
+import sys
 from typing import List
 
 import numpy as np
@@ -240,3 +242,16 @@ def test_maps_of_unknown_axes_are_refused():
         transformations.transform_tensormap(of(labels("xyz", 3)), torch.tensor([0]))
     with pytest.raises(ValueError, match="expected systems that are once in `system_ids`"):
         transformations.transform_tensormap(of(labels("xyz", 3)), torch.tensor([1, 2]))
+
+
+def test_programs_find_the_module_by_its_other_name():
+    code = (
+        "from metatomic_core.foreign.stand_in import stand_in\n"
+        "stand_in()\n"
+        "from metatomic.torch.o3 import O3Transformations, SymmetrizedModel, random_transformations\n"
+        "from metatomic.torch.heat_flux import HeatFlux\n"
+        "import metatomic.torch as mta, metatomic_core.o3\n"
+        "assert mta.o3.O3Transformations is metatomic_core.o3.O3Transformations is O3Transformations\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -163,6 +163,17 @@ def test_names_of_others_are_links(pages):
         assert f'class="reference external" href="https://{place}' in text
 
 
+def test_names_in_backquotes_are_links(pages):
+    """Of docstrings and pages: names of one object, and pages; words of the field are not."""
+    text = "".join(text for page, text in pages.items() if "_modules" not in page.parts)
+    link = r'<a class="reference internal" href="[^"]*" title="([\w.]+)"><code class="docutils literal notranslate">'
+    linked = re.findall(link, text)
+    assert {"System", "metatomic_core.engine.Engine", "metatomic_ase.batched.relax"} <= set(linked)
+    assert len(linked) > 150
+    assert "metatomic_core.testing.Answer.forces" not in linked
+    assert "see docs/" not in text
+
+
 def test_formulas_are_whole(pages):
     """The converter swallows what follows a command without braces: fractions then hold each other."""
     formulas = re.findall(r"<math.*?</math>", "".join(pages.values()), re.DOTALL)

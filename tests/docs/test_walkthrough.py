@@ -64,6 +64,7 @@ SHORTER = {
     "--steps 200": "--steps 10",
     "--steps 500": "--steps 10",
     "\nrun 1000\n": "\nrun 10\n",
+    "else 40.0": "else 0.2",
 }
 
 

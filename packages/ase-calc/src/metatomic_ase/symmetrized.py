@@ -146,7 +146,9 @@ class SymmetrizedCalculator(Watching):
         self, atoms: ase.Atoms, properties: Sequence[str]
     ) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
         """Give weight, rotation and results of each orientation."""
-        derivatives = "forces" in properties or "stress" in properties
+        with_energy: bool = self.base_calculator.parameters["do_gradients_with_energy"]
+        # as the calculator does by itself, for algorithms that ask for energy and forces one after the other
+        derivatives = bool({"forces", "stress"} & set(properties)) or with_energy
         for start in range(0, len(self._matrices), self._batch_size):
             part = slice(start, start + self._batch_size)
             found = self.base_calculator.compute_energy(

@@ -70,31 +70,42 @@ def compare(**given: Any) -> None:
         origins[label] = study.origin(model, calc)
         computed[label], missing[label] = _compute(study, calc, label, images, origins[label])
         calculators.append(calc)
-    names = labels if of_file else labels[1:]
-    data: dict[str, Any] = {"reference": given["structures"] if of_file else labels[0], "shift": given["shift"]}
-    data["n_structures"] = len(images)
     reference = dict(enumerate(images)) if of_file else computed[labels[0]]
+    names = labels if of_file else labels[1:]
     found = {name: _errors(reference, computed[name], given["shift"]) for name in names}
-    common = {number for number in reference if all(number in computed[name] for name in names)}
-    data["models"] = {
-        label: {
-            "origin": origins[label],
-            "n_computed": len(computed[label]),
-            "not_computed": {str(number): reason for number, reason in missing[label].items()},
-            "errors": _data(found.get(label, {})),
-        }
-        for label in labels
+    data = {
+        "reference": given["structures"] if of_file else labels[0],
+        "shift": given["shift"],
+        "n_structures": len(images),
+        "models": {
+            label: {
+                "origin": origins[label],
+                "n_computed": len(computed[label]),
+                "not_computed": {str(number): reason for number, reason in missing[label].items()},
+                "errors": _data(found.get(label, {})),
+            }
+            for label in labels
+        },
     }
-    if any(len(computed[name]) > len(common) for name in names):
-        shared = {number: reference[number] for number in common}
-        data["n_common"] = len(common)
-        for name in names:
-            data["models"][name]["errors_on_common"] = _data(_errors(shared, computed[name], given["shift"]))
+    _add_common(data, reference, {name: computed[name] for name in names}, given["shift"])
     for label in labels:
         study.write_structures(list(computed[label].values()), origins[label], f".{label}.extxyz")
     _draw(study, found)
     study.write_json(data)
     study.finish(data, lambda: _report(data, study), *calculators)
+
+
+def _add_common(
+    data: dict[str, Any], reference: "dict[int, ase.Atoms]", computed: "dict[str, dict[int, ase.Atoms]]", shift: str
+) -> None:
+    """Add errors on the structures that all models know, if these are not all that some model knows."""
+    common = set(reference).intersection(*computed.values())
+    if all(len(one) == len(common) for one in computed.values()):
+        return
+    data["n_common"] = len(common)
+    for name, one in computed.items():
+        shared = _errors({number: reference[number] for number in common}, one, shift)
+        data["models"][name]["errors_on_common"] = _data(shared)
 
 
 def _labels(models: "Sequence[str]") -> list[str]:

@@ -64,7 +64,8 @@ def phonons(**given: Any) -> None:
 
     STRUCTURE is a crystal, in a file of any format that ASE reads.
     """
-    from metatomic_ase.properties.phonons import check_phonopy, displaced_structures, fit_phonons, repeats_for_length
+    from metatomic_ase.properties.displacements import check_phonopy, displaced_structures, repeats_for_length
+    from metatomic_ase.properties.phonons import fit_phonons
 
     check_phonopy()
     study = Study("phonons", given, (".json", ".phonopy.yaml", ".band.yaml", ".extxyz"))

@@ -94,20 +94,26 @@ class BatchedNEB(NEB):
     def __init__(self, images: Sequence[ase.Atoms], calculator: MetatomicCalculator, **options: Any):
         super().__init__(list(images), **options)
         self._evaluate = Evaluator(calculator)
-        # positions that the results are of: optimizers ask several times
+        # forces of the band, and whether an image climbed
+        self._last: tuple[bool, np.ndarray] | None = None
+        # positions that the results are of
         self._known: dict[int, np.ndarray] = {}
         self._compute([0, len(self.images) - 1])
 
     def get_forces(self) -> np.ndarray:
         """Evaluate all images that move, and give the forces of the band."""
-        self._compute(range(1, len(self.images) - 1))
+        moved = self._compute(range(1, len(self.images) - 1))
+        # optimizers ask several times in a step
+        if not moved and self._last is not None and self._last[0] == self.climb:
+            return self._last[1].copy()
         forces = np.asarray(super().get_forces())
+        self._last = (self.climb, forces.copy())
         # `get_residual` of ASE leaves the climbing image out
         self.largest_force = float(np.linalg.norm(forces, axis=1).max())
         return forces
 
-    def _compute(self, numbers: Sequence[int]) -> None:
-        """Let images that have moved have their results.
+    def _compute(self, numbers: Sequence[int]) -> bool:
+        """Let images that have moved have their results; give whether there are any.
 
         Raises
         ------
@@ -122,6 +128,7 @@ class BatchedNEB(NEB):
             atoms = self.images[number]
             self._known[number] = atoms.positions.copy()
             atoms.calc = SinglePointCalculator(atoms, energy=result.energy, forces=result.forces.copy())
+        return bool(moved)
 
 
 def relax_path(

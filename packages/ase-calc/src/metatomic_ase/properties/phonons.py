@@ -6,18 +6,18 @@ evaluates all displaced supercells together.  ``pip install "metatomic-ase[phono
 """
 
 import dataclasses
-import importlib.util
 import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import ase
 import numpy as np
+from ase.cell import Cell
 
 from metatomic_ase.calculator import MetatomicCalculator
 
 from ._band_path import band_path
-from ._strained import check_crystal
+from .displacements import displaced_structures
 from .points import Points
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 # THz; above what rounding leaves of acoustic modes at the center
 IMAGINARY = -0.05
-# of a supercell: more than any memory is enough for
-_MOST_ATOMS = 200_000
 # of the mesh
 _FINEST = 1000
 # THz; below are the three motions of the whole, at the center
@@ -98,7 +96,8 @@ class Phonons:
     def frequencies(self, points: np.ndarray | Sequence[Any]) -> np.ndarray:
         """Give frequencies in THz, shape (n_points, n_bands), at points in reciprocal vectors of the primitive cell."""
         self.phonopy.run_qpoints(np.atleast_2d(points))
-        return np.asarray(self.phonopy.qpoints.frequencies)
+        found: Any = self.phonopy.qpoints
+        return np.asarray(found.frequencies)
 
     def bands(self, path: str | None = None, n_points: int = 101) -> Bands:
         """Compute frequencies along a path.
@@ -121,7 +120,9 @@ class Phonons:
         ValueError
             If the lattice has no such point.
         """
-        segments, labels = band_path(_atoms(self.phonopy.primitive).cell, self.phonopy.primitive, path, n_points)
+        segments, labels = band_path(
+            Cell(np.asarray(self.phonopy.primitive.cell)), self.phonopy.primitive, path, n_points
+        )
         connected = [after[0] == before[1] for before, after in itertools.pairwise(labels)] + [False]
         names = [labels[0][0]]
         for number, (_, end) in enumerate(labels):
@@ -183,70 +184,6 @@ class Phonons:
         return Thermal(*(np.asarray(values) for values in found.thermal_properties))
 
 
-def check_phonopy() -> None:
-    """Check that phonopy is installed.
-
-    Raises
-    ------
-    ImportError
-        If it is not; the message says how to install it.
-    """
-    if importlib.util.find_spec("phonopy") is None:
-        raise ImportError('expected phonopy for phonons, got none; pip install "metatomic-ase[phonons]"')
-
-
-def displaced_structures(
-    atoms: ase.Atoms, supercell: Sequence[int] | np.ndarray, displacement: float = 0.01, *, symmetry: bool = True
-) -> tuple["Phonopy", list[ase.Atoms]]:
-    """Give the supercell, and copies of it in which one atom is displaced.
-
-    Parameters
-    ----------
-    atoms
-        A crystal: any cell, from which phonopy finds the primitive one.
-    supercell
-        Three numbers, or a matrix of shape (3, 3): how often the cell is repeated.
-    displacement
-        In angstrom.
-    symmetry
-        Whether symmetry saves displacements.
-
-    Returns
-    -------
-    tuple of Phonopy and list of ase.Atoms
-        The object of phonopy for `fit_phonons`, and the structures: first the supercell itself.
-
-    Raises
-    ------
-    ImportError
-        If phonopy is not installed.
-    ValueError
-        If the structure is no crystal, or a value is not possible.
-    """
-    check_phonopy()
-    from phonopy import Phonopy
-    from phonopy.structure.atoms import PhonopyAtoms
-    from phonopy.structure.cells import guess_primitive_matrix
-
-    check_crystal(atoms, "phonons")
-    n_atoms = len(atoms) * abs(np.linalg.det(supercell if np.ndim(supercell) == 2 else np.diag(supercell)))
-    if not 0 < n_atoms <= _MOST_ATOMS:
-        raise ValueError(f"expected `supercell` to have one atom to {_MOST_ATOMS}, got {n_atoms:.3g}")
-    if not displacement > 0:
-        raise ValueError(f"expected `displacement` above zero, got {displacement}; 0.01 is usual")
-    cell = PhonopyAtoms(
-        numbers=atoms.numbers,
-        cell=atoms.cell.array,
-        scaled_positions=atoms.get_scaled_positions(),
-        masses=atoms.get_masses(),
-    )
-    # as "auto", which some versions warn of
-    primitive = guess_primitive_matrix(cell)
-    phonon = Phonopy(cell, supercell_matrix=np.asarray(supercell), primitive_matrix=primitive, is_symmetry=symmetry)
-    phonon.generate_displacements(distance=displacement)
-    return phonon, [_atoms(one) for one in (phonon.supercell, *phonon.supercells_with_displacements)]
-
-
 def fit_phonons(phonon: "Phonopy", structures: Sequence[ase.Atoms]) -> Phonons:
     """Make force constants from forces.
 
@@ -267,7 +204,8 @@ def fit_phonons(phonon: "Phonopy", structures: Sequence[ase.Atoms]) -> Phonons:
     phonon.forces = forces[1:] - forces[0]
     # of atoms of the primitive cell with all others, which is all there is
     phonon.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
-    acoustic_sum = float(np.abs(phonon.force_constants.sum(axis=1)).max())
+    constants: Any = phonon.force_constants
+    acoustic_sum = float(np.abs(constants.sum(axis=1)).max())
     phonon.symmetrize_force_constants(show_drift=False)
     return Phonons(phonon, float(np.linalg.norm(forces[0], axis=1).max()), acoustic_sum)
 
@@ -298,31 +236,3 @@ def phonons(
     """
     phonon, structures = displaced_structures(atoms, supercell, displacement, symmetry=symmetry)
     return fit_phonons(phonon, Points(calculator).evaluate(structures))
-
-
-def repeats_for_length(atoms: ase.Atoms, length: float) -> tuple[int, int, int]:
-    """Give how often a cell is repeated so that the supercell is so wide at least.
-
-    Parameters
-    ----------
-    atoms
-        The structure.
-    length
-        Least distance of opposite faces of the supercell, in angstrom.
-
-    Returns
-    -------
-    tuple of int
-        Repeats along the three vectors.
-    """
-    check_crystal(atoms, "phonons")
-    # the heights of the cell are the inverse lengths of its reciprocal vectors
-    heights = 1 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
-    first, second, third = (max(1, int(np.ceil(length / height - 1e-6))) for height in heights)
-    return first, second, third
-
-
-def _atoms(cell: Any) -> ase.Atoms:
-    return ase.Atoms(
-        numbers=cell.numbers, cell=cell.cell, scaled_positions=cell.scaled_positions, masses=cell.masses, pbc=True
-    )

@@ -5,6 +5,7 @@ results.  `Points` is the step in the middle.
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,13 @@ from metatomic_ase.calculator import MetatomicCalculator
 
 from .kept import as_text, read_kept, write_kept
 
-# Structures between looks at signals and writes of the file; the model gets as many of them at once as fit its memory.
-_AT_A_TIME = 16
+# Structures that relax at a time: of a killed run, these are lost.
+_RELAXING = 16
+# Structures between looks at signals: few at first, and twice as many as long as they take less time than this, in
+# seconds.  The model gets as many of them at once as fit its memory.
+_FIRST, _SHORT = 4, 1.0
+# seconds between writes of the file
+_KEEP_EVERY = 5.0
 # angstrom, within which a structure counts as the one that was kept
 _SAME = 1e-6
 
@@ -76,7 +82,8 @@ class Points:
         self._path = None if kept is None else Path(kept)
         self._settings = as_text(settings or {})
         self._on_progress = on_progress
-        self._stopped = stopped
+        self._stopped = stopped or (lambda: False)
+        self._kept_at = time.monotonic()
         self._done: dict[int, dict[str, np.ndarray]] = {}
         if self._path is not None and resume and self._path.exists():
             self._done = read_kept(self._path, self._settings)
@@ -105,8 +112,10 @@ class Points:
         self._check_same(structures)
         self._report(len(structures))
         waiting = [number for number in range(len(structures)) if number not in self._done]
-        for start in range(0, len(waiting), _AT_A_TIME):
-            numbers = waiting[start : start + _AT_A_TIME]
+        at_a_time = _FIRST
+        while waiting:
+            numbers, waiting = waiting[:at_a_time], waiting[at_a_time:]
+            begin = time.monotonic()
             # places rather than numbers: displaced copies of one structure share their neighbor lists
             found = self._evaluate(
                 [(place, structures[number]) for place, number in enumerate(numbers)], with_stress=True
@@ -114,6 +123,8 @@ class Points:
             for number, result in zip(numbers, found, strict=True):
                 _check(number, result)
                 self._done[number] = {"positions": structures[number].positions, **_arrays(result)}
+            if time.monotonic() - begin < _SHORT:
+                at_a_time *= 2
             self._after_some(len(structures))
         return [_with_results(atoms, self._done[number]) for number, atoms in enumerate(structures)]
 
@@ -145,7 +156,7 @@ class Points:
         self._report(len(structures))
         waiting = [number for number in range(len(structures)) if number not in self._done]
         chosen = (structures[number] for number in waiting)
-        for index, relaxed in irelax(chosen, self.calculator, fmax=fmax, steps=steps, max_structures=_AT_A_TIME):
+        for index, relaxed in irelax(chosen, self.calculator, fmax=fmax, steps=steps, max_structures=_RELAXING):
             number = waiting[index]
             if relaxed.error is not None:
                 raise ValueError(f"point {number}: {relaxed.error}") from relaxed.error
@@ -181,11 +192,15 @@ class Points:
                 )
 
     def _after_some(self, total: int) -> None:
-        """Keep what is done, show it, and stop if asked to."""
-        if self._path is not None and len(self._done) < total:
-            write_kept(self._path, self._settings, self._done)
+        """Show what is done, keep it from time to time, and stop if asked to."""
         self._report(total)
-        if self._stopped is not None and len(self._done) < total and self._stopped():
+        if len(self._done) == total:
+            return
+        due = time.monotonic() - self._kept_at > _KEEP_EVERY
+        if self._path is not None and (due or self._stopped()):
+            write_kept(self._path, self._settings, self._done)
+            self._kept_at = time.monotonic()
+        if self._stopped():
             raise StoppedError(len(self._done), total)
 
     def _report(self, total: int) -> None:

@@ -5,7 +5,8 @@ from click.core import ParameterSource
 
 from metatomic_core.adapters.console import checked_output, force_option, json_option, print_json
 
-_EPILOG = """The new file has all outputs of MODEL, in its units, and runs wherever MODEL runs.
+_EPILOG = """The new file has all outputs of MODEL, in its units, and runs wherever MODEL runs; one with a heat flux
+runs where the engine gives velocities: in ASE and LAMMPS.
 
 \b
 Examples:

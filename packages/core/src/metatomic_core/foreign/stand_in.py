@@ -15,6 +15,8 @@ from typing import Any
 
 # loaded by its name when it is wanted: all of the package is above this module
 _PACKAGE = "metatomic_core"
+# Modules in it that programs import by their names.
+_MODULES = ("heat_flux", "o3")
 
 
 class _StandIn(types.ModuleType):
@@ -52,6 +54,8 @@ def stand_in() -> None:
     parent = types.ModuleType("metatomic")
     parent.torch = module  # type: ignore[attr-defined]
     sys.modules["metatomic"], sys.modules["metatomic.torch"] = parent, module
+    for name in _MODULES:
+        sys.modules[f"metatomic.torch.{name}"] = importlib.import_module(f"{_PACKAGE}.{name}")
 
 
 def main(arguments: list[str]) -> None:
