@@ -1,6 +1,7 @@
 """Pictures of properties, in the size and style of a column of a paper."""
 
 import itertools
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ def save(make: "Callable[[], Figure]", path: Path) -> None:
     """Draw in the style of papers, and write the picture; the suffix gives the format."""
     import matplotlib as mpl
 
+    # remarks about the dates of fonts
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
     with mpl.rc_context(STYLE), replaced_when_done(path) as temporary:
         make().savefig(temporary, format=path.suffix[1:], bbox_inches="tight")
 
