@@ -26,7 +26,9 @@ from ._common import (
     bibtex_option,
     calculator,
     checked_bibtex,
+    checked_plot,
     model_options,
+    plot_option,
     structure_options,
 )
 
@@ -81,6 +83,7 @@ _LINE_EVERY = 20
 )
 @click.option("--trajectory", metavar="FILE", help="Write each step to this .traj file.")
 @click.option("--index", default="-1", show_default=True, help="Which structure of the input.")
+@plot_option
 @bibtex_option
 @structure_options
 @model_options
@@ -100,6 +103,7 @@ def relax(
     steps: int,
     trajectory: str | None,
     index: str,
+    plot: str | None,
     bibtex: str | None,
     file_format: str | None,
     force: bool,
@@ -115,7 +119,7 @@ def relax(
     path = checked_output(output, force)
     if trajectory is not None:
         checked_output(trajectory, force, "--trajectory")
-    bibtex_file = checked_bibtex(bibtex, force)
+    bibtex_file, picture = checked_bibtex(bibtex, force), checked_plot(plot, force)
     calc = calculator(model, model_arguments, uncertainty_threshold=None)
 
     from ._citations import cite
@@ -129,7 +133,8 @@ def relax(
     target = _target(atoms, cell, pressure or 0.0)
     before = _measure(atoms)
     with StopOnSignal() as stop:
-        converged, n_steps, largest = _minimize(target, optimizer, fmax, steps, trajectory, stop)
+        converged, history = _minimize(target, optimizer, fmax, steps, trajectory, stop)
+    n_steps, largest = len(history) - 1, history[-1][1]
     after = _measure(atoms)
     calculated = {name: atoms.calc.results.get(name) for name in ("energy", "forces", "stress")}
     options = {"structure": structure, "index": index, "file_format": file_format, "cell": cell, "pressure": pressure}
@@ -139,6 +144,10 @@ def relax(
     relaxed = with_results(atoms, calculated)
     relaxed.info = {**without_info(relaxed.info), **as_info(origin)}
     write_structures(path, [relaxed])
+    if picture is not None:
+        from ._run_pictures import draw_relaxation
+
+        draw_relaxation(history, len(atoms), fmax, picture)
     if as_json:
         data = {"converged": converged, "steps": n_steps, "fmax_eV_per_A": largest, "before": before, "after": after}
         print_json({**data, "origin": origin})
@@ -197,8 +206,8 @@ def _quiet_logm() -> Iterator[None]:
 
 def _minimize(
     target: Any, optimizer: str, fmax: float, steps: int, trajectory: str | None, stop: StopOnSignal
-) -> "tuple[bool, int, float]":
-    """Run the optimizer; give whether it converged, the number of steps, and the largest force left."""
+) -> "tuple[bool, list[tuple[float, float]]]":
+    """Run the optimizer; give whether it converged, and energy and largest force at the start and after each step."""
     import ase.optimize
     import numpy as np
 
@@ -211,18 +220,19 @@ def _minimize(
         out.status("relaxing") as status,
         _quiet_logm(),
     ):
-        converged = False
+        converged, history = False, []
         for done in dynamics.irun(fmax=fmax, steps=steps):
             converged = bool(done)
             largest = float(np.linalg.norm(target.get_forces(), axis=1).max())
-            text = f"step {dynamics.nsteps}, {target.get_potential_energy():.6f} eV, largest force {largest:.3g} eV/Å"
+            history.append((float(target.get_potential_energy()), largest))
+            text = f"step {dynamics.nsteps}, {history[-1][0]:.6f} eV, largest force {largest:.3g} eV/Å"
             if out.is_terminal:
                 status.update(text)
             elif dynamics.nsteps % _LINE_EVERY == 0:
                 click.echo(text, err=True)
             if stop.number:
                 break
-        return converged, int(dynamics.nsteps), largest
+        return converged, history
 
 
 def _measure(atoms: "ase.Atoms") -> dict[str, Any]:
