@@ -389,8 +389,8 @@ def _check_same(settings: "Settings", options: Mapping[str, Any], names: "set[st
     for name in sorted(names & set(_FIXED_BY_RESTART)):
         before, now = getattr(settings, name, options[name]), options[name]
         if name == "temperature":
-            now = [stop.temperature for stop in now]
-            before = [one for _, one in settings.ramp or [[0.0, before]]]
+            now = ":".join(f"{stop.temperature:g} K" for stop in now)
+            before = ":".join(f"{one or 0:g} K" for _, one in settings.ramp or [[0.0, before]])
         if now != before:
             raise ValueError(
                 f"expected {_flag(name)} in the file of --config as in '{restart}', {before}, got {now}; to "
