@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from metatomic_core.engine import Engine, Structure
-from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_weber
+from metatomic_core.potentials import embedded_atom, lennard_jones, stillinger_weber, zbl
 
 # rows are vectors, in units of the spacing of atoms; no two equal, no right angles
 TRICLINIC = np.array([[2.0, 0.1, -0.2], [0.3, 2.1, 0.1], [-0.1, 0.2, 1.9]])
@@ -221,4 +221,5 @@ POTENTIALS = {
     "sutton-chen": ([29], 2.5, lambda folder, **options: embedded_atom(**options)),
     "eam-alloy": ([28, 13], 2.5, lambda folder, **options: embedded_atom(alloy_file(folder), **options)),
     "eam-fs": ([28, 13], 2.5, lambda folder, **options: embedded_atom(alloy_file(folder, True), **options)),
+    "zbl": ([14, 8], 1.6, lambda folder, **options: zbl([14, 8], 1.3, 2.4, **options)),
 }  # fmt: skip

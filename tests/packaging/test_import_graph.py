@@ -29,6 +29,7 @@ WINGS = (
     "combining",
     "o3",
     "heat_flux",
+    "dftd3",
     "foreign",
     "gromacs",
     "testing",
@@ -38,7 +39,19 @@ WINGS = (
 
 
 # of core, besides what it exports itself, all that adapters, benchmarks and tests of adapters may import
-PUBLIC = ("adapters", "authors", "cli", "combining", "engine", "heat_flux", "o3", "potentials", "testing", "units")
+PUBLIC = (
+    "adapters",
+    "authors",
+    "cli",
+    "combining",
+    "dftd3",
+    "engine",
+    "heat_flux",
+    "o3",
+    "potentials",
+    "testing",
+    "units",
+)
 # folder: what else it may import
 OUTSIDE = {
     "packages/ase-calc/src": (),

@@ -19,7 +19,9 @@ _EPILOG = """\b
 Examples:
   metatomic export lj -o argon.pt
   metatomic export sw -o silicon.pt
-  metatomic export eam --file Cu_zhou.eam.alloy -o copper.pt"""
+  metatomic export eam --file Cu_zhou.eam.alloy -o copper.pt
+  metatomic export d3 --species C --species H --functional pbe -o dispersion.pt
+  metatomic export zbl --species Si --species O --inner 0.8 --outer 1.2 -o repulsion.pt"""
 _LJ_EPILOG = """\b
 Examples:
   metatomic export lj -o argon.pt
@@ -35,6 +37,20 @@ _EAM_EPILOG = """\b
 Examples:
   metatomic export eam -o copper.pt
   metatomic export eam -o copper.pt --file Cu_zhou.eam.alloy"""
+_D3_EPILOG = """\b
+Examples:
+  metatomic export d3 -o d3.pt --species H --species C --functional pbe
+  metatomic combine model.pt d3.pt --sum -o with-d3.pt
+
+  metatomic export d3 -o d3.pt --species "H C" --parameter s6=1 --parameter s8=0.7875 \\
+      --parameter a1=0.4289 --parameter a2=4.4407
+
+The tables come from a package: pip install 'metatomic-core[dispersion]'"""
+_ZBL_EPILOG = """\b
+Examples:
+  metatomic export zbl -o zbl.pt --species Si --species O
+  metatomic export zbl -o zbl.pt --species Fe --inner 1.0 --outer 1.6
+  metatomic combine model.pt zbl.pt --sum -o with-zbl.pt"""
 
 _COMMON_OPTIONS = (
     click.option("-o", "--output", required=True, metavar="FILE", help="Model file to write, by habit .pt."),
@@ -153,6 +169,59 @@ def eam(output: str, as_json: bool, force: bool, files: tuple[str, ...], **optio
     species = options.pop("species")
     model = embedded_atom(list(files) or None, species=_list(species) if species else None, **options)
     _save(model, path, as_json)
+
+
+@export.command(epilog=_D3_EPILOG)
+@click.option("--functional", metavar="NAME", help="Density functional that the other model was trained on, like pbe.")
+@click.option("--parameter", multiple=True, metavar="NAME=VALUE", help="Instead: s6, s8, a1, and a2 in bohr.")
+@click.option("--cutoff", type=float, help="Cutoff radius of pairs.  [default: 15 angstrom]")
+@click.option(
+    "--coordination-cutoff",
+    type=float,
+    help="Cutoff radius of what is counted as coordination.  [default: 10 angstrom]",
+)
+@click.option(
+    "--width", type=float, help="Length of the smooth step before both cutoffs; 0 for none.  [default: 2 angstrom]"
+)
+@_common_options
+def d3(
+    output: str, as_json: bool, force: bool, functional: str | None, parameter: tuple[str, ...], **options: Any
+) -> None:
+    """Dispersion D3(BJ), to be added to other models."""
+    if (functional is None) == (not parameter):
+        given = "both" if parameter else "none"
+        raise click.UsageError(f"expected one of --functional and --parameter, got {given}")
+    path = checked_output(output, force)
+    _check_units(options)
+
+    from metatomic_core.potentials import d3_dispersion
+
+    species = _needed_species(options)
+    model = d3_dispersion(species, functional or dict(_named("--parameter", text) for text in parameter), **options)
+    _save(model, path, as_json)
+
+
+@export.command(epilog=_ZBL_EPILOG)
+@click.option("--inner", type=float, help="Where the smooth step to zero begins.  [default: 0.8 angstrom]")
+@click.option("--outer", type=float, help="Cutoff radius.  [default: 1.2 angstrom]")
+@_common_options
+def zbl(output: str, as_json: bool, force: bool, **options: Any) -> None:
+    """Screened repulsion of nuclei, to be added to other models."""
+    path = checked_output(output, force)
+    _check_units(options)
+
+    from metatomic_core.potentials import zbl as make
+
+    species = _needed_species(options)
+    _save(make(species, **options), path, as_json)
+
+
+def _needed_species(options: dict[str, Any]) -> list[str]:
+    """Take the species out of the options; there are no usual ones."""
+    species = _list(options.pop("species"))
+    if not species:
+        raise click.UsageError("expected --species for each element of the model that this is added to, got none")
+    return species
 
 
 def _list(species: str | tuple[str, ...]) -> list[str]:

@@ -4,8 +4,10 @@ Each function gives an `AtomisticModel` that is ready to be saved.  Parameters c
 potentials, or from files in the formats of LAMMPS, and agree with the native styles of LAMMPS.
 """
 
+from .dispersion import d3_dispersion
 from .embedded_atom import embedded_atom
 from .lennard_jones import lennard_jones
 from .stillinger_weber import stillinger_weber
+from .zbl import zbl
 
-__all__ = ["embedded_atom", "lennard_jones", "stillinger_weber"]
+__all__ = ["d3_dispersion", "embedded_atom", "lennard_jones", "stillinger_weber", "zbl"]
