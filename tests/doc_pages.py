@@ -30,6 +30,7 @@ OTHER_LANGUAGES = {
     "none": "output, or a syntax",
     "text": "output, or a syntax",
     "toml": "settings of a package that does not exist",
+    "yaml": "options of a command; tests/core and tests/ase_calc run such files",
     "xml": "part of an i-PI input; tests/ipi_driver run such inputs",
 }
 

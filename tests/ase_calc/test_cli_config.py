@@ -57,14 +57,14 @@ def test_md_continues_a_run_of_a_config(files):
     text = (files / "md.yaml").read_text()
     (files / "md.yaml").write_text(text.replace("30 K", "40 K"))
     error = fail("md", "--config", "md.yaml", "--restart", "run.restart", "--steps", 40)
-    assert "expected --temperature in the file of --config as in 'run.restart', 30.0, got 40.0" in error
+    assert "expected --temperature in the file of --config as in 'run.restart', 30 K, got 40 K" in error
     error = fail("md", "--config", "md.yaml", "--restart", "run.restart", "--temperature", 30, status=2)
     assert "expected no --temperature with --restart" in error
 
 
 def test_relax_and_eval_run_from_a_config(files):
     (files / "relax.yaml").write_text(
-        "model: argon.pt\nstructure: argon.xyz\noutput: out.extxyz\nfmax: 1e-3 eV/A\n"
+        "model: argon.pt\nstructures: argon.xyz\noutput: out.extxyz\nfmax: 1e-3 eV/A\n"
         "cell: isotropic\npressure: 1 kbar\n"
     )
     assert "converged" in succeed("relax", "--config", "relax.yaml").stdout

@@ -131,6 +131,10 @@ def test_eos_refuses(files, tmp_path):
     assert "4 is not in the range 5<=x<=1000" in fail(
         "eos", model, files / "silicon.xyz", *out, "--points", 4, status=2
     )
+    for prefix in ("", "/", f"{tmp_path}/"):
+        assert f"expected `-o` to be the start of names of files, got '{prefix}'" in fail(
+            "eos", model, files / "silicon.xyz", "-o", prefix
+        )
     (tmp_path / "out.unfinished").write_text("something else", "utf-8")
     assert "got another kind of file" in fail("eos", model, files / "silicon.xyz", *out, "--resume")
     (tmp_path / "out.json").write_text("{}", "utf-8")

@@ -218,5 +218,8 @@ def test_neb_refuses(files, tmp_path):
     assert "0 is not in the range 1<=x<=1000" in fail(
         *command, files / "before.extxyz", files / "after.extxyz", *out, "--images", 0, status=2
     )
+    assert "expected two structures that differ, got ends of the path with atoms at most" in fail(
+        *command, files / "before.extxyz", files / "before.extxyz", *out
+    )
     ase.io.write(tmp_path / "silicon.xyz", ase.build.bulk("Si"))
     assert "got Si in structure 0" in fail(*command, files / "before.extxyz", tmp_path / "silicon.xyz", *out)

@@ -130,6 +130,13 @@ def test_symmetry_saves_displacements_and_changes_nothing(calculator):
     np.testing.assert_allclose(without.frequencies([X]), with_symmetry.frequencies([X]), rtol=1e-4)
 
 
+def test_limits_of_memory_are_told(silicon):
+    with pytest.raises(ValueError, match="expected `mesh` to be at most 300, got 1e"):
+        silicon.density_of_states(1e4)
+    with pytest.raises(ValueError, match="expected `supercell` to have one atom to 200000, got 2e"):
+        displaced_structures(ase.build.bulk("Si"), (100, 100, 100))
+
+
 def test_forces_without_displacement_change_nothing(silicon, calculator):
     phonon, structures = displaced_structures(ase.build.bulk("Si", a=SILICON_A), (4, 4, 4))
     found = Points(calculator).evaluate(structures)

@@ -38,6 +38,19 @@ def checked_bibtex(path: str | None, force: bool) -> Path | None:
     return None if path is None else checked_output(path, force, "--bibtex")
 
 
+PICTURE_SUFFIXES = (".pdf", ".png", ".svg")
+plot_option = click.option("--plot", metavar="FILE", help="Draw the run: .pdf, .png or .svg.")
+
+
+def checked_plot(path: str | None, force: bool) -> Path | None:
+    """Check, before any work, that the file of `plot_option` can be written, and is a picture."""
+    if path is None:
+        return None
+    if Path(path).suffix not in PICTURE_SUFFIXES:
+        raise ValueError(f"expected `--plot` to end in {', '.join(PICTURE_SUFFIXES)}, got '{path}'")
+    return checked_output(path, force, "--plot")
+
+
 def _with_options(options: tuple[Callable[[Any], Any], ...], function: Function) -> Function:
     for option in reversed(options):
         function = option(function)

@@ -30,7 +30,10 @@ class Settings:
     barostat
         "isotropic" or "full", for "npt".
     temperature
-        Temperature in K; None for "nve" with the velocities of the input.
+        Temperature in K, at the start if it changes; None for "nve" with the velocities of the input.
+    ramp
+        Times in ps, each with the temperature of the thermostat in K, which changes evenly in between, and stays after
+        the last; None for one temperature.
     pressure
         Pressure in GPa.
     timestep, thermostat_time, barostat_time
@@ -51,6 +54,17 @@ class Settings:
     friction: float = 10.0
     thermostat_time: float = 100.0
     barostat_time: float = 1000.0
+    ramp: list[list[float]] | None = None
+
+    @property
+    def largest_temperature(self) -> float | None:
+        """Highest temperature of the conditions in K."""
+        return self.temperature if self.ramp is None else max(temperature for _, temperature in self.ramp)
+
+    def temperature_at(self, step: int) -> float:
+        """Give the temperature of a changing thermostat at the end of a step, in K."""
+        times, temperatures = zip(*(self.ramp or [[0.0, self.temperature or 0.0]]), strict=True)
+        return float(np.interp(step * self.timestep / 1000, times, temperatures))
 
     @property
     def method(self) -> str:
@@ -59,7 +73,11 @@ class Settings:
 
     def describe(self) -> str:
         """Give the settings that matter in a few words."""
-        return INTEGRATORS[self.method].text.format(**dataclasses.asdict(self))
+        text = INTEGRATORS[self.method].text
+        if self.ramp is not None:
+            stops = ", ".join(f"{temperature:g} K at {time:g} ps" for time, temperature in self.ramp)
+            text = text.replace("{temperature:g} K", f"{stops}")
+        return text.format(**dataclasses.asdict(self))
 
 
 class Integrator(NamedTuple):
@@ -73,11 +91,14 @@ class Integrator(NamedTuple):
         Attributes of the dynamics that are not in the atoms, and are needed to go on.
     text
         Description, with the names of settings.
+    heated
+        Attributes of the dynamics that hold the temperature as an energy in eV.
     """
 
     make: Callable[[ase.Atoms, Settings, np.random.Generator], MolecularDynamics]
     state: tuple[str, ...]
     text: str
+    heated: tuple[str, ...] = ()
 
 
 def _thermostat(settings: Settings) -> dict[str, Any]:
@@ -124,18 +145,23 @@ def _full(atoms: ase.Atoms, settings: Settings, _: np.random.Generator) -> Molec
 
 _CHAIN = ("_thermostat._eta", "_thermostat._p_eta")
 _CELL_CHAIN = (*_CHAIN, "_barostat._xi", "_barostat._p_xi")
+# the masses of the chains stay those of the first temperature: any will do
+_HOT, _HOT_CELL = ("_thermostat._kT",), ("_thermostat._kT", "_barostat._kT")
 _NVT = "NVT at {temperature:g} K, {timestep:g} fs, "
 _NPT = "NPT at {temperature:g} K and {pressure:g} GPa, {timestep:g} fs, Nose-Hoover chain and MTK barostat, "
 
 INTEGRATORS: Mapping[str, Integrator] = {
     "nve": Integrator(_nve, (), "NVE, {timestep:g} fs"),
-    "langevin": Integrator(_langevin, (), _NVT + "Langevin, friction {friction:g}/ps"),
-    "bussi": Integrator(_bussi, ("transferred_energy",), _NVT + "Bussi, {thermostat_time:g} fs"),
-    "nose-hoover": Integrator(_nose_hoover, _CHAIN, _NVT + "Nose-Hoover chain, {thermostat_time:g} fs"),
+    "langevin": Integrator(_langevin, (), _NVT + "Langevin, friction {friction:g}/ps", ("temp",)),
+    "bussi": Integrator(_bussi, ("transferred_energy",), _NVT + "Bussi, {thermostat_time:g} fs", ("temp",)),
+    "nose-hoover": Integrator(_nose_hoover, _CHAIN, _NVT + "Nose-Hoover chain, {thermostat_time:g} fs", _HOT),
     "isotropic": Integrator(
-        _isotropic, (*_CELL_CHAIN, "_eps", "_p_eps", "_cell0", "_volume0"), _NPT + "isotropic, {barostat_time:g} fs"
+        _isotropic,
+        (*_CELL_CHAIN, "_eps", "_p_eps", "_cell0", "_volume0"),
+        _NPT + "isotropic, {barostat_time:g} fs",
+        _HOT_CELL,
     ),
-    "full": Integrator(_full, (*_CELL_CHAIN, "_p_g"), _NPT + "full cell, {barostat_time:g} fs"),
+    "full": Integrator(_full, (*_CELL_CHAIN, "_p_g"), _NPT + "full cell, {barostat_time:g} fs", _HOT_CELL),
 }
 # Integrators of ASE that do not heed constraints.
 _WITHOUT_CONSTRAINTS = ("nose-hoover", "isotropic", "full")
@@ -190,6 +216,17 @@ def set_velocities(atoms: ase.Atoms, temperature: float, rng: np.random.Generato
 def make_dynamics(atoms: ase.Atoms, settings: Settings, rng: np.random.Generator) -> MolecularDynamics:
     """Make the dynamics of ASE for some settings; velocities must have been set."""
     return INTEGRATORS[settings.method].make(atoms, settings, rng)
+
+
+def heat(dynamics: MolecularDynamics, settings: Settings, temperature: float) -> None:
+    """Set the temperature of thermostat and barostat, in K."""
+    for path in INTEGRATORS[settings.method].heated:
+        owner, name = _owner(dynamics, path)
+        setattr(owner, name, temperature * units.kB)
+    if isinstance(dynamics, Langevin):
+        dynamics.updatevars()
+    elif isinstance(dynamics, Bussi):
+        dynamics.target_kinetic_energy = 0.5 * dynamics.temp * dynamics.ndof
 
 
 def get_state(dynamics: MolecularDynamics, settings: Settings) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Pictures of properties, in the size and style of a column of a paper."""
 
 import itertools
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +46,13 @@ def save(make: "Callable[[], Figure]", path: Path) -> None:
     """Draw in the style of papers, and write the picture; the suffix gives the format."""
     import matplotlib as mpl
 
+    # remarks about the dates of fonts
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
     with mpl.rc_context(STYLE), replaced_when_done(path) as temporary:
         make().savefig(temporary, format=path.suffix[1:], bbox_inches="tight")
 
 
-def _axes(width: float = WIDTH, height: float = 2.5, **more: Any) -> tuple["Figure", Any]:
+def new_axes(width: float = WIDTH, height: float = 2.5, **more: Any) -> tuple["Figure", Any]:
     """Give a figure without a window, and its axes."""
     from matplotlib.figure import Figure
 
@@ -59,7 +62,7 @@ def _axes(width: float = WIDTH, height: float = 2.5, **more: Any) -> tuple["Figu
 
 def equation_of_state(found: "EquationOfState", n_atoms: int) -> "Figure":
     """Draw energies, the equation through them, and its minimum."""
-    figure, axes = _axes()
+    figure, axes = new_axes()
     volumes = np.linspace(found.volumes[0], found.volumes[-1], 200)
     axes.plot(volumes / n_atoms, (found.energy_at(volumes) - found.energy) / n_atoms * 1000, color=COLORS[0])
     points = (found.energies - found.energy) / n_atoms * 1000
@@ -81,7 +84,7 @@ def equation_of_state(found: "EquationOfState", n_atoms: int) -> "Figure":
 
 def elastic_constants(found: "ElasticConstants") -> "Figure":
     """Draw the modulus of Young for directions in the three Cartesian planes."""
-    figure, all_axes = _axes(2 * WIDTH, 2.6, ncols=3, subplot_kw={"projection": "polar"})
+    figure, all_axes = new_axes(2 * WIDTH, 2.6, ncols=3, subplot_kw={"projection": "polar"})
     angles = np.linspace(0, 2 * np.pi, 361)
     for axes, (first, second) in zip(all_axes, ((0, 1), (0, 2), (1, 2)), strict=True):
         directions = np.zeros((len(angles), 3))
@@ -104,7 +107,7 @@ def _label(name: str) -> str:
 
 def phonons(bands: "Bands", dos: tuple[np.ndarray, np.ndarray]) -> "Figure":
     """Draw bands, and beside them the density of states."""
-    figure, (left, right) = _axes(2 * WIDTH, 2.8, ncols=2, sharey=True, width_ratios=(3, 1))
+    figure, (left, right) = new_axes(2 * WIDTH, 2.8, ncols=2, sharey=True, width_ratios=(3, 1))
     ends = [float(bands.distances[0][0])]
     names = [bands.labels[0][0]]
     for number, (distances, frequencies) in enumerate(zip(bands.distances, bands.frequencies, strict=True)):
@@ -132,7 +135,7 @@ def phonons(bands: "Bands", dos: tuple[np.ndarray, np.ndarray]) -> "Figure":
 
 def energy_path(found: "EnergyPath") -> "Figure":
     """Draw energies along a path, and a curve through them and their slopes."""
-    figure, axes = _axes()
+    figure, axes = new_axes()
     curve = found.curve()
     axes.plot(curve.fit_path, curve.fit_energies, color=COLORS[0])
     axes.plot(curve.path, curve.energies, "o", color=COLORS[1], mfc="none")
@@ -146,7 +149,7 @@ def parity(found: "Mapping[str, Mapping[str, Errors]]") -> "Figure":
     from metatomic_ase.properties.comparison import QUANTITIES
 
     drawn = [one for one in QUANTITIES if any(one.name in errors for errors in found.values())]
-    figure, all_axes = _axes(0.7 * WIDTH * max(len(drawn), 1), 0.7 * WIDTH, ncols=max(len(drawn), 1), squeeze=False)
+    figure, all_axes = new_axes(0.7 * WIDTH * max(len(drawn), 1), 0.7 * WIDTH, ncols=max(len(drawn), 1), squeeze=False)
     for axes, quantity in zip(all_axes[0], drawn, strict=False):
         for (label, errors), color in zip(found.items(), itertools.cycle(COLORS)):
             if quantity.name in errors:

@@ -173,7 +173,9 @@ def _check(restart: Restart) -> None:
     above_zero += [restart.total, *(every[name] for name in ("trajectory", "log", "restart"))]
     above_zero += [] if settings.ensemble == "nve" else [settings.temperature]
     above_zero += [getattr(Limits(**{"temperature": 1.0, **restart.limits}), name) for name in restart.limits]
-    numbers: list[Any] = [settings.pressure] if settings.ensemble == "npt" else []
+    above_zero += [temperature for _, temperature in settings.ramp or []]
+    numbers: list[Any] = [time for time, _ in settings.ramp or []]
+    numbers += [settings.pressure] if settings.ensemble == "npt" else []
     counts: list[Any] = [
         restart.step,
         settings.seed,

@@ -13,7 +13,7 @@ from metatomic_ase import MetatomicCalculator
 from metatomic_core.adapters.progress import Progress
 
 from ._common import StopOnSignal
-from ._dynamics import Settings, get_state, make_dynamics, set_state
+from ._dynamics import Settings, get_state, heat, make_dynamics, set_state
 from ._guard import Guard, Limits, largest_temperature
 from ._output import Frames, Log, Sample, drift, sample
 from ._restart import Restart, random_generator, write_restart
@@ -136,7 +136,7 @@ class Run:
             set_state(self._dynamics, start.settings, start.state)
         # before the files are touched, so that a model that fails leaves no files
         self.atoms.get_potential_energy()
-        limits = Limits(**{"temperature": largest_temperature(start.settings.temperature), **start.limits})
+        limits = Limits(**{"temperature": largest_temperature(start.settings.largest_temperature), **start.limits})
         self._guard = Guard(limits, self.atoms, start.settings.timestep)
         self._log = Log(files["log"], origin, (continued or {}).get("log"))
         self._frames = Frames(files["trajectory"], origin, (continued or {}).get("trajectory"))
@@ -162,6 +162,8 @@ class Run:
                 while step < total and not stop.number:
                     # not `run(1)`, which compares all atoms once more
                     step += 1
+                    if self.start.settings.ramp is not None:
+                        heat(self._dynamics, self.start.settings, self.start.settings.temperature_at(step))
                     self._dynamics.step()  # type: ignore[attr-defined]
                     self._check(step)
                     self._record(step)

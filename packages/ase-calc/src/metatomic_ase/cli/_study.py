@@ -135,6 +135,8 @@ class Study:
         self._own = {name: value for name, value in given.items() if name not in MODEL_OPTIONS}
         self._of_model = {name: given[name] for name in MODEL_OPTIONS}
         pictures = [] if self._picture == "none" else [f".{self._picture}"]
+        if not Path(self.prefix).name or self.prefix.endswith("/"):
+            raise ValueError(f"expected `-o` to be the start of names of files, got '{self.prefix}'")
         self.paths = {
             suffix: checked_output(f"{self.prefix}{suffix}", given["force"]) for suffix in (*suffixes, *pictures)
         }

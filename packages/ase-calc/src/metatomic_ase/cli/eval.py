@@ -42,7 +42,7 @@ become arrays, values per structure entries of info, under the name of the outpu
 of ASE; charge, dipole and magnetic_moment become the charges, dipole and magmoms of ASE.  Arrays need an .extxyz file.
 
 Ctrl-C and SIGTERM end the work after the current batch: the output has the structures that are done, and the same
-command with --resume does the others.
+command with --resume does the others.  The output is written every few seconds, so that goes for a run that was killed.
 
 \b
 Examples:
@@ -51,6 +51,10 @@ Examples:
   metatomic eval silicon.pt structures.xyz -o evaluated.extxyz --resume
   metatomic eval silicon.pt run.traj -o last.extxyz --index -10: --batch-size 32
   metatomic eval silicon.pt structures.xyz --json"""
+
+
+# seconds, at least, between writes of the structures that are done
+WRITE_EVERY = 5.0
 
 
 @click.command("eval", cls=ConfigurableCommand, epilog=_EPILOG)
@@ -114,7 +118,7 @@ def evaluate(
     n_before = len(evaluated)
     with StopOnSignal() as stop:
         work = _Work(calc, images, properties, ENERGIES in names, structures, origin)
-        seconds = work.run(evaluated, batch_size, stop)
+        seconds = work.run(evaluated, batch_size, stop, path)
         if path is not None and len(evaluated) > n_before:
             write_structures(path, evaluated)
     if as_json:
@@ -227,16 +231,29 @@ class _Work:
         self._source = source
         self._origin = origin
 
-    def run(self, evaluated: "list[ase.Atoms]", batch_size: int, stop: StopOnSignal) -> float:
-        """Add copies of the structures with their results to those that are there, until a signal; give seconds."""
+    def run(self, evaluated: "list[ase.Atoms]", batch_size: int, stop: StopOnSignal, path: Path | None) -> float:
+        """Add copies of the structures with their results to those that are there, until a signal; give seconds.
+
+        What is done is written every few seconds, so that a run that is killed can go on.
+        """
+        import time
+
         from metatomic_core.adapters.progress import Progress
 
+        from ._structures import write_structures
+
         first, total = len(evaluated), len(self._images)
+        due = time.monotonic() + WRITE_EVERY
         with Progress("structure", total, first) as progress:
             while len(evaluated) < total and not stop.number:
                 start = len(evaluated)
                 evaluated.extend(self._results(list(self._images[start : start + batch_size]), start))
                 progress.update(len(evaluated), f"{progress.rate(len(evaluated)):.3g} structures/s")
+                begin = time.monotonic()
+                if path is not None and begin >= due and len(evaluated) < total:
+                    write_structures(path, evaluated)
+                    # all of the file is written each time: that may take a twentieth of the time
+                    due = time.monotonic() + max(WRITE_EVERY, 20 * (time.monotonic() - begin))
             return progress.elapsed
 
     def _results(self, batch: "list[ase.Atoms]", start: int) -> "list[ase.Atoms]":

@@ -21,7 +21,16 @@ from metatomic_core.adapters.options import ENGINE_OPTIONS
 from metatomic_core.adapters.quantity import Quantity
 from metatomic_core.adapters.text_options import text_from_options
 
-from ._common import bibtex_option, calculator, checked_bibtex, dynamics_options, structure_options
+from ._common import (
+    bibtex_option,
+    calculator,
+    checked_bibtex,
+    checked_plot,
+    dynamics_options,
+    plot_option,
+    structure_options,
+)
+from ._temperatures import Temperatures, schedule
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
@@ -40,6 +49,9 @@ that are written every N steps, within rounding from that of an interrupt.  Log 
 of the restart file, and appended to.  An interrupt (Ctrl-C) or SIGTERM ends the run after the current step, with a
 restart file.
 
+Temperatures in a row, --temperature "300 K:900 K:900 K:300 K", are those that the thermostat passes through, in equal
+parts of --steps; with times from the start, "300 K:900 K@5 ps:900 K@10 ps", at these, and the last one stays.
+
 A run that explodes, by the limits of --max-temperature, --max-energy-change and --max-move, ends with exit status 1;
 the last restart file is kept, and the state that passed a limit is the last frame of the trajectory.
 
@@ -50,6 +62,7 @@ Examples:
   metatomic md silicon.pt silicon.xyz -o nve --temperature 600 --steps 10000
   metatomic md silicon.pt silicon.xyz -o nvt --ensemble nvt --temperature 600 --steps 10000
   metatomic md silicon.pt silicon.xyz -o npt --ensemble npt --temperature 600 --pressure "1 bar"
+  metatomic md silicon.pt silicon.xyz -o melt --ensemble nvt --temperature "300 K:3000 K"
   metatomic md silicon.pt --restart nvt.restart --steps 20000"""
 
 # options that only some ensembles have: option -> ensembles
@@ -87,7 +100,11 @@ _POSITIVE = click.IntRange(min=1)
     show_default=True,
     help="What is constant: energy and volume, temperature and volume, or temperature and pressure.",
 )
-@click.option("--temperature", type=Quantity("K", "300 K"), help="Of thermostat and initial velocities, in K.")
+@click.option(
+    "--temperature",
+    type=Temperatures(),
+    help="Of thermostat and initial velocities, in K; several for a ramp: '300 K:900 K', '300:900@5 ps:900@10 ps'.",
+)
 @click.option(
     "--pressure", type=Quantity("GPa", "1 bar", positive=False, needs_unit=True), help="Pressure: '1 bar', '2.5 GPa'."
 )
@@ -176,6 +193,7 @@ _POSITIVE = click.IntRange(min=1)
 @click.option(
     "--restart-every", type=_POSITIVE, metavar="N", default=1000, show_default=True, help="Steps between restart files."
 )
+@plot_option
 @bibtex_option
 @structure_options
 @dynamics_options
@@ -190,6 +208,7 @@ def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: s
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
     model_arguments = {name: options.pop(name) for name in ENGINE_OPTIONS}
     equilibrate, bibtex = options.pop("equilibrate"), checked_bibtex(options.pop("bibtex"), force)
+    picture = checked_plot(options.pop("plot"), force)
     if restart is None:
         settings = _settings(options, given)
         files = _files(options, force)
@@ -207,6 +226,10 @@ def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: s
     if not as_json:
         click.echo(_title(run, calc), err=True)
     outcome = run.run()
+    if picture is not None:
+        from ._run_pictures import draw_dynamics
+
+        draw_dynamics(run, picture)
     _report(outcome, run, equilibrate, origin if as_json else None)
     cite([calc], [start.settings.method], bibtex)
     if outcome.signal:
@@ -246,8 +269,13 @@ def _settings(options: dict[str, Any], given: "set[str]") -> "Settings":
     for name in _REQUIRED[ensemble]:
         if options[name] is None:
             raise click.UsageError(f"expected {_flag(name)} for --ensemble {ensemble}, got none")
-    names = [field.name for field in dataclasses.fields(Settings)]
-    return Settings(**{name: options[name] for name in names})
+    names = [field.name for field in dataclasses.fields(Settings) if field.name not in ("temperature", "ramp")]
+    stops = options["temperature"] or ()
+    ramp = schedule(stops, options["steps"] * options["timestep"] / 1000) if stops else None
+    if ramp is not None and ensemble == "nve":
+        raise click.UsageError("expected one --temperature with --ensemble nve, which has no thermostat, got several")
+    temperature = stops[0].temperature if stops else None
+    return Settings(**{name: options[name] for name in names}, temperature=temperature, ramp=ramp)
 
 
 def _flag(name: str) -> str:
@@ -359,10 +387,13 @@ def _continued(
 def _check_same(settings: "Settings", options: Mapping[str, Any], names: "set[str]", restart: str) -> None:
     """Check that conditions in a file of ``--config`` are those of the run to continue."""
     for name in sorted(names & set(_FIXED_BY_RESTART)):
-        before = getattr(settings, name, options[name])
-        if options[name] != before:
+        before, now = getattr(settings, name, options[name]), options[name]
+        if name == "temperature":
+            now = ":".join(f"{stop.temperature:g} K" for stop in now)
+            before = ":".join(f"{one or 0:g} K" for _, one in settings.ramp or [[0.0, before]])
+        if now != before:
             raise ValueError(
-                f"expected {_flag(name)} in the file of --config as in '{restart}', {before}, got {options[name]}; to "
+                f"expected {_flag(name)} in the file of --config as in '{restart}', {before}, got {now}; to "
                 "change it, start a new run from the last frame of the trajectory"
             )
 

@@ -26,24 +26,33 @@ from ._common import (
     bibtex_option,
     calculator,
     checked_bibtex,
+    checked_plot,
     model_options,
+    plot_option,
     structure_options,
 )
 
 if TYPE_CHECKING:
     import ase
 
+    from metatomic_ase import MetatomicCalculator
+
 _EPILOG = """A relaxation that does not converge writes its last structure, says so, and ends with exit status 1; to go
 on, relax that structure: `metatomic relax MODEL relaxed.extxyz -o further.extxyz`.  With --cell, the forces on the cell
 (of ASE's FrechetCellFilter: virial per atom) must be below --fmax as well.  Only strains within the periodic directions
 are relaxed.
+
+Several structures, of several files or by --index, are relaxed together, which is quicker, and written to one file, in
+their order; those that fail are left out and named, and the exit status is 1.  What is done stands in
+OUTPUT.unfinished until the end: the same command with --resume goes on, after a kill as well.
 
 \b
 Examples:
   metatomic relax silicon.pt silicon.xyz -o relaxed.extxyz
   metatomic relax silicon.pt silicon.xyz -o relaxed.extxyz --cell full --fmax 0.001
   metatomic relax silicon.pt silicon.xyz -o pressed.extxyz --cell isotropic --pressure "5 GPa"
-  metatomic relax silicon.pt relaxed.extxyz -o further.extxyz"""
+  metatomic relax silicon.pt relaxed.extxyz -o further.extxyz
+  metatomic relax silicon.pt *.cif -o relaxed.extxyz --cell full"""
 
 # remark of scipy, with an error below 1e-7
 _LOGM_ROUNDING = r"logm result may be inaccurate, approximate err = [\d.]+e-(0[89]|[1-9]\d)$"
@@ -54,7 +63,7 @@ _LINE_EVERY = 20
 
 @click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
-@click.argument("structure")
+@click.argument("structures", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="FILE", help="File to write; its suffix gives the format.")
 @click.option(
     "--cell",
@@ -80,18 +89,17 @@ _LINE_EVERY = 20
     "--steps", type=click.IntRange(min=0), metavar="N", default=500, show_default=True, help="Largest number of steps."
 )
 @click.option("--trajectory", metavar="FILE", help="Write each step to this .traj file.")
-@click.option("--index", default="-1", show_default=True, help="Which structure of the input.")
+@click.option("--index", default="-1", show_default=True, help="Which structures of each file; ':' for all.")
+@click.option("--resume", is_flag=True, help="Go on with what an unfinished run of many structures has done.")
+@plot_option
 @bibtex_option
 @structure_options
 @model_options
 @force_option
 @json_option
-@click.pass_context
 def relax(
-    ctx: click.Context,
-    /,
     model: str,
-    structure: str,
+    structures: tuple[str, ...],
     output: str,
     cell: str,
     fmax: float,
@@ -100,63 +108,134 @@ def relax(
     steps: int,
     trajectory: str | None,
     index: str,
+    resume: bool,
+    plot: str | None,
     bibtex: str | None,
     file_format: str | None,
     force: bool,
     as_json: bool,
     **model_arguments: Any,
 ) -> None:
-    """Relax the atoms of STRUCTURE with MODEL, and its cell if wanted.
+    """Relax the atoms of STRUCTURES with MODEL, and their cells if wanted.
 
-    STRUCTURE is a file of any format that ASE reads.
+    STRUCTURES are files of any format that ASE reads.
     """
     if pressure is not None and cell in ("fixed", "shape"):
         raise click.UsageError(f"expected --pressure only with --cell isotropic or full, got {cell}")
     path = checked_output(output, force)
     if trajectory is not None:
         checked_output(trajectory, force, "--trajectory")
-    bibtex_file = checked_bibtex(bibtex, force)
+    bibtex_file, picture = checked_bibtex(bibtex, force), checked_plot(plot, force)
     calc = calculator(model, model_arguments, uncertainty_threshold=None)
 
     from ._citations import cite
     from ._provenance import as_info, provenance, without_info
-    from ._structures import check_species, output_format, read_structure, with_results, write_structures
+    from ._structures import check_species, output_format, read_structures, with_results, write_structures
 
-    output_format(path, 1)
-    atoms = read_structure(structure, file_format, index)
-    check_species([atoms], calc.capabilities().atomic_types, structure)
+    read = [
+        (f"structure {number} of '{name}'", atoms)
+        for name in structures
+        for number, atoms in enumerate(read_structures(name, file_format, index))
+    ]
+    output_format(path, len(read))
+    options: dict[str, Any] = {
+        "structure": " ".join(structures),
+        "index": index,
+        "file_format": file_format,
+        "cell": cell,
+    }
+    options.update({"pressure": pressure, "fmax": fmax, "optimizer": optimizer, "steps": steps})
+    options.update(text_from_options(model_arguments, MODEL_OPTIONS))
+    if len(read) > 1:
+        if trajectory is not None or plot is not None:
+            raise click.UsageError(f"expected --trajectory and --plot only for one structure, got {len(read)}")
+        settings = (optimizer, fmax, steps, cell, pressure or 0.0)
+        _relax_many(read, calc, settings, path, provenance("relax", model, calc, options), resume, force, as_json)
+        cite([calc], [optimizer], bibtex_file)
+        return
+    if resume:
+        raise click.UsageError("expected --resume only for several structures, got one")
+    atoms = read[0][1]
+    check_species([atoms], calc.capabilities().atomic_types, structures[0])
     atoms.calc = calc
     target = _target(atoms, cell, pressure or 0.0)
     before = _measure(atoms)
     with StopOnSignal() as stop:
-        converged, n_steps, largest = _minimize(target, optimizer, fmax, steps, trajectory, stop)
+        converged, history = _minimize(target, optimizer, fmax, steps, trajectory, stop)
+    n_steps, largest = len(history) - 1, history[-1][1]
     after = _measure(atoms)
     calculated = {name: atoms.calc.results.get(name) for name in ("energy", "forces", "stress")}
-    options = {"structure": structure, "index": index, "file_format": file_format, "cell": cell, "pressure": pressure}
-    options.update({"fmax": fmax, "optimizer": optimizer, "steps": n_steps})
-    options.update(text_from_options(model_arguments, MODEL_OPTIONS))
+    options["steps"] = n_steps
     origin = provenance("relax", model, calc, options)
     relaxed = with_results(atoms, calculated)
     relaxed.info = {**without_info(relaxed.info), **as_info(origin)}
     write_structures(path, [relaxed])
+    if picture is not None:
+        from ._run_pictures import draw_relaxation
+
+        draw_relaxation(history, len(atoms), fmax, picture)
     if as_json:
         data = {"converged": converged, "steps": n_steps, "fmax_eV_per_A": largest, "before": before, "after": after}
         print_json({**data, "origin": origin})
     else:
         _report(before, after, converged, n_steps, path)
     cite([calc], [optimizer], bibtex_file)
+    _end(
+        stop, None if converged else f"{fmax:g} eV/Å within {steps} steps, got {largest:.4g} eV/Å", n_steps, model, path
+    )
+
+
+def _end(stop: StopOnSignal, missed: str | None, n_steps: int, model: str, path: Path) -> None:
+    """End the command with an error if it was stopped, or did not converge.
+
+    Raises
+    ------
+    RuntimeError
+        If it did not converge; `missed` says what was wanted.
+    """
+    further = f"'{path}' has the last structure; go on with `metatomic relax {model} {path} -o FILE`"
     if stop.number:
-        click.echo(
-            f"metatomic: stopped after {n_steps} steps; '{path}' has the last structure; go on with "
-            f"`metatomic relax {model} {path} -o FILE`",
-            err=True,
-        )
-        ctx.exit(stop.exit_status)
-    if not converged:
-        raise RuntimeError(
-            f"expected forces below {fmax:g} eV/Å within {steps} steps, got {largest:.4g} eV/Å; '{path}' has the last "
-            f"structure; go on with `metatomic relax {model} {path} -o FILE`, or raise --steps"
-        )
+        click.echo(f"metatomic: stopped after {n_steps} steps; {further}", err=True)
+        click.get_current_context().exit(stop.exit_status)
+    if missed is not None:
+        raise RuntimeError(f"expected forces below {missed}; {further}, or raise --steps")
+
+
+def _relax_many(
+    read: "list[tuple[str, ase.Atoms]]",
+    calc: "MetatomicCalculator",
+    settings: tuple[str, float, int, str, float],
+    path: Path,
+    origin: dict[str, Any],
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Relax many structures together, write them, and end the command with an error if one of them is not relaxed."""
+    from ._provenance import as_info, without_info
+    from ._relax_many import Many, Settings, as_data, complain, report
+    from ._structures import write_structures
+
+    many = Many(read, calc, Settings(*settings), path)
+    outcome = many.run(origin, resume, force)
+    if outcome.signal:
+        done = f"stopped after {len(outcome.done)} of {len(read)} structures"
+        click.echo(f"metatomic: {done}; go on with the same command and --resume", err=True)
+        click.get_current_context().exit(128 + outcome.signal)
+    relaxed = []
+    for number, one in sorted(outcome.done.items()):
+        if one.error is None:
+            about = {"metatomic_source": read[number][0], "metatomic_converged": one.converged}
+            one.atoms.info = {**without_info(one.atoms.info), **as_info(origin), **about}
+            relaxed.append(one.atoms)
+    if relaxed:
+        write_structures(path, relaxed)
+    many.forget()
+    if as_json:
+        print_json({"origin": origin, "structures": as_data(read, outcome)})
+    else:
+        report(outcome, path)
+    complain(read, outcome, settings[1])
 
 
 def _target(atoms: "ase.Atoms", cell: str, pressure: float) -> Any:
@@ -197,8 +276,8 @@ def _quiet_logm() -> Iterator[None]:
 
 def _minimize(
     target: Any, optimizer: str, fmax: float, steps: int, trajectory: str | None, stop: StopOnSignal
-) -> "tuple[bool, int, float]":
-    """Run the optimizer; give whether it converged, the number of steps, and the largest force left."""
+) -> "tuple[bool, list[tuple[float, float]]]":
+    """Run the optimizer; give whether it converged, and energy and largest force at the start and after each step."""
     import ase.optimize
     import numpy as np
 
@@ -211,18 +290,19 @@ def _minimize(
         out.status("relaxing") as status,
         _quiet_logm(),
     ):
-        converged = False
+        converged, history = False, []
         for done in dynamics.irun(fmax=fmax, steps=steps):
             converged = bool(done)
             largest = float(np.linalg.norm(target.get_forces(), axis=1).max())
-            text = f"step {dynamics.nsteps}, {target.get_potential_energy():.6f} eV, largest force {largest:.3g} eV/Å"
+            history.append((float(target.get_potential_energy()), largest))
+            text = f"step {dynamics.nsteps}, {history[-1][0]:.6f} eV, largest force {largest:.3g} eV/Å"
             if out.is_terminal:
                 status.update(text)
             elif dynamics.nsteps % _LINE_EVERY == 0:
                 click.echo(text, err=True)
             if stop.number:
                 break
-        return converged, int(dynamics.nsteps), largest
+        return converged, history
 
 
 def _measure(atoms: "ase.Atoms") -> dict[str, Any]:

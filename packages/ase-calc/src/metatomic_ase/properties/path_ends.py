@@ -12,7 +12,8 @@ from metatomic_ase.calculator import MetatomicCalculator
 from metatomic_core.adapters import check_choice, symbols
 
 INTERPOLATIONS = ("idpp", "linear")
-# angstrom, of cells
+# angstrom, of atoms that have not moved, and of cells
+_SAME_PLACE = 0.02
 _SAME_CELL = 1e-4
 
 
@@ -116,6 +117,12 @@ def initial_path(
     stops = [initial, *between, final]
     for atoms in stops[1:]:
         check_ends(initial, atoms)
+    largest = float(np.linalg.norm(_ways(initial, final.positions - initial.positions), axis=1).max(initial=0.0))
+    if largest < _SAME_PLACE:
+        raise ValueError(
+            f"expected two structures that differ, got ends of the path with atoms at most {largest:.3g} Å apart; see "
+            "whether they relax to the same one"
+        )
     # numbers of the images that are given
     places = np.round(np.linspace(0, n_images + 1, len(stops))).astype(int)
     images = [initial.copy()]

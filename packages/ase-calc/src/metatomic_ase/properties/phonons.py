@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # THz; above what rounding leaves of acoustic modes at the center
 IMAGINARY = -0.05
 # of the mesh
-_FINEST = 1000
+_FINEST = 300
 # THz; below are the three motions of the whole, at the center
 _STILL = 0.01
 
