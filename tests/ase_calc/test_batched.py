@@ -105,6 +105,31 @@ def test_cells_are_those_of_ase(silicon, cell, of_ase, optimizer):
         assert np.abs(one.atoms.cell.array - atoms.cell.array).max() > 1e-3
 
 
+def left_of(atoms, calculator, cell, pressure):
+    """Give the largest stress that the cell may still relax, in GPa, as ASE computes it."""
+    atoms = atoms.copy()
+    atoms.calc = calculator
+    left = atoms.get_stress(voigt=False) / units.GPa + pressure * np.eye(3)
+    mean = np.trace(left) / 3
+    return {"full": np.abs(left).max(), "isotropic": abs(mean), "shape": np.abs(left - mean * np.eye(3)).max()}[cell]
+
+
+@pytest.mark.parametrize(("cell", "pressure"), [("full", 2.0), ("isotropic", 2.0), ("shape", 0.0)])
+def test_cells_stop_only_when_the_stress_is_below_its_limit(silicon, cell, pressure):
+    given = crystals(strain=0.04)
+    options = {"fmax": 0.2, "cell": cell, "pressure": pressure}
+    free, limited = relax(given, silicon, **options), relax(given, silicon, **options, smax=0.01)
+    for one in free + limited:
+        assert one.converged
+        assert one.largest_force < 0.2
+        assert one.largest_stress == pytest.approx(left_of(one.atoms, silicon, cell, pressure), abs=1e-9)
+    assert max(one.largest_stress for one in limited) < 0.01
+    assert max(one.largest_stress for one in free) > 0.01
+    assert relax(given, silicon, fmax=0.2)[0].largest_stress is None
+    # forces count as well
+    assert all(one.largest_force < 0.01 for one in relax(given, silicon, cell=cell, fmax=0.01, smax=100.0))
+
+
 def test_a_slab_keeps_its_vacuum(silicon):
     slab = bulk("Si", cubic=True) * (1, 1, 2)
     slab.center(vacuum=6.0, axis=2)
@@ -240,6 +265,8 @@ def test_one_atom_needs_no_step(silicon):
         ({"cell": "ful"}, "expected `cell` to be .*, got 'ful'; did you mean 'full'"),
         ({"fmax": -1.0}, "expected `fmax` to be at least 0.0, got -1.0"),
         ({"fmax": float("nan")}, "expected `fmax` to be at least 0.0, got nan"),
+        ({"smax": 0.1}, "expected `smax` only with a cell that relaxes, got 0.1 and the cell 'fixed'"),
+        ({"smax": -0.1, "cell": "full"}, "expected `smax` to be at least 0.0, got -0.1"),
         ({"max_structures": 0}, "expected `max_structures` to be at least 1, got 0"),
         ({"calculator": "sw.pt"}, "expected `calculator` to be a MetatomicCalculator, got str"),
     ],

@@ -78,6 +78,23 @@ def test_relax_under_pressure_reaches_it(files, tmp_path):
     np.testing.assert_allclose(cell, cell[0, 0] * np.eye(3), atol=1e-10)
 
 
+@pytest.mark.parametrize("smax", ["0.001", "10 bar"])
+def test_relax_to_a_stress(files, tmp_path, smax):
+    arguments = ["relax", files / "silicon.pt", files / "silicon.xyz", "-o", tmp_path / "out.traj", "--json", "--force"]
+    arguments += ["--cell", "full", "--pressure", "1 GPa", "--fmax", 0.2]
+    found = []
+    for more in ([], ["--smax", smax]):
+        data = json.loads(succeed(*arguments, *more).stdout)
+        atoms = ase.io.read(tmp_path / "out.traj")
+        atoms.calc = MetatomicCalculator(stillinger_weber())
+        found.append(np.abs(atoms.get_stress(voigt=False) / units.GPa + np.eye(3)).max())
+        assert data["smax_GPa"] == pytest.approx(found[-1], abs=1e-6)
+    assert found[1] < 0.001 < found[0]
+    error = fail(*arguments, "--smax", smax, "--steps", 1)
+    assert "expected forces below 0.2 eV/Å and stress below 0.001 GPa within 1 steps, got" in error
+    assert " eV/Å and stress " in error.partition("got")[2]
+
+
 def test_relax_shape_keeps_the_volume(files, tmp_path):
     arguments = ["relax", files / "silicon.pt", files / "silicon.xyz", "-o", tmp_path / "out.traj", "--cell", "shape"]
     succeed(*arguments, "--fmax", 1e-3)
@@ -122,6 +139,7 @@ def test_relax_refuses(files, tmp_path):
     assert "expected --pressure only with --cell isotropic or full, got fixed" in fail(
         *crystal, "--pressure", "1 bar", status=2
     )
+    assert "expected --smax only with a --cell that relaxes, got fixed" in fail(*crystal, "--smax", 1, status=2)
     assert "expected a periodic structure with a volume for the cell 'full'" in fail(*molecule, "--cell", "full")
     assert "expected a value such as '0.01 eV/A', got '1 bar'" in fail(*crystal, "--fmax", "1 bar", status=2)
     assert "missing option '-o'" in fail(*crystal[:3], status=2)

@@ -6,6 +6,7 @@ import ase.build
 import ase.io
 import numpy as np
 import pytest
+from ase import units
 from ase_models import argon, argon_model
 from command_line import fail, load_models_once, succeed
 
@@ -34,7 +35,7 @@ def files(tmp_path, monkeypatch):
 
 
 ALL = [f"{number}.extxyz" for number in range(N)]
-MORE = ["--cell", "isotropic", "--fmax", 1e-3]
+MORE = ["--cell", "isotropic", "--fmax", 1e-3, "--smax", 0.01]
 
 
 def same(found, expected):
@@ -83,6 +84,19 @@ def test_structures_that_do_not_converge_are_written(files):
     error = fail("relax", "argon.pt", *ALL, "-o", "out.extxyz", "--steps", 1, "--fmax", 1e-6)
     assert f"got {N} that failed or did not converge" in error
     assert [atoms.info["metatomic_converged"] for atoms in ase.io.read("out.extxyz", ":")] == [False] * N
+
+
+def test_many_relax_to_a_stress(files):
+    arguments = ["relax", "argon.pt", *ALL, "--cell", "full", "--fmax", 0.1, "-o", "out.extxyz", "--json", "--force"]
+    found = []
+    for more in ([], ["--smax", "1 bar"]):
+        data = json.loads(succeed(*arguments, *more).stdout)["structures"]
+        stresses = [np.abs(atoms.get_stress()).max() / units.GPa for atoms in ase.io.read("out.extxyz", ":")]
+        np.testing.assert_allclose([one["smax_GPa"] for one in data], stresses, atol=1e-5)
+        found.append(max(stresses))
+    assert found[1] < 1e-4 < found[0]
+    error = fail(*arguments, "--smax", "1 bar", "--steps", 1)
+    assert "expected forces below 0.1 eV/Å and stress below 0.0001 GPa for all 5 structures, got 5 that failed" in error
 
 
 def test_killed_run_goes_on(files, monkeypatch):

@@ -40,6 +40,11 @@ class CellFreedom:
             virial = np.eye(3) * (np.trace(virial) / 3)
         return virial * self.mask
 
+    def stress_left(self, stress: np.ndarray) -> float:
+        """Give how far a stress, in eV/angstrom^3, is from where the cell may relax to: the largest component, in GPa."""
+        left = self.without_volume(self.masked(stress + self.pressure * np.eye(3)))
+        return float(np.abs(left).max() / units.GPa)
+
     def without_volume(self, force: np.ndarray) -> np.ndarray:
         """Take what changes the volume from a force on the cell, if it shall not change."""
         return force - np.eye(3) * (np.trace(force) / 3) if self.constant_volume else force

@@ -92,6 +92,10 @@ class AtomsTarget(Optimizable):
         """Give what trajectories write."""
         return iter([self.atoms])
 
+    def largest_stress(self) -> float | None:
+        """Give the largest stress that a change of the cell may still take away, in GPa; None if the cell is fixed."""
+        return None
+
     def largest_force(self) -> float:
         """Give what has to become small: the norm of the largest row of forces, in eV/angstrom."""
         return float(np.sqrt(np.square(self._forces).sum(axis=1).max(initial=0.0)))
@@ -117,6 +121,7 @@ class CellTarget(AtomsTarget):
         self._first_cell = atoms.cell.array.copy()
         self._factor = float(len(atoms))
         self._log = np.zeros((3, 3))
+        self._stress_left = np.nan
         self._deformation = np.eye(3)
 
     def take(self, energy: float, forces: np.ndarray, stress: np.ndarray | None) -> None:
@@ -125,7 +130,9 @@ class CellTarget(AtomsTarget):
             raise ValueError("expected a stress for a cell that changes, got none")
         energy, forces = self._constrained(energy, forces)
         volume = abs(float(np.linalg.det(self.atoms.cell.array)))
-        virial = -volume * (self._constrained_stress(stress) + self._freedom.pressure * np.eye(3))
+        stress = self._constrained_stress(stress)
+        self._stress_left = self._freedom.stress_left(stress)
+        virial = -volume * (stress + self._freedom.pressure * np.eye(3))
         virial = self._freedom.masked(virial)
         # dE/dF, and from it the derivative along the logarithm: the adjoint of the derivative of the exponential
         along_deformation = virial @ np.linalg.inv(self._deformation.T)
@@ -139,6 +146,10 @@ class CellTarget(AtomsTarget):
             if hasattr(constraint, "adjust_stress"):
                 constraint.adjust_stress(self.atoms, found)
         return voigt_6_to_full_3x3_stress(found)
+
+    def largest_stress(self) -> float:
+        """Give the largest stress that is left, in GPa."""
+        return self._stress_left
 
     def ndofs(self) -> int:
         """Give the number of degrees of freedom."""

@@ -35,13 +35,16 @@ class Relaxed:
     atoms
         The structure, with energy, forces and stress in a `SinglePointCalculator`.
     converged
-        Whether the largest force is below the limit.
+        Whether the largest force, and the largest stress if it has a limit, is below the limit.
     n_steps
         Number of steps.
     largest_force
         What is left, in eV/angstrom: of atoms, and of the cell if it is relaxed.
     error
         Why it was given up; None if it was not.
+    largest_stress
+        The largest component of the stress that is left, less the pressure, in GPa, of what the cell may relax; None if
+        it is fixed.
     """
 
     atoms: ase.Atoms
@@ -49,6 +52,7 @@ class Relaxed:
     n_steps: int
     largest_force: float
     error: Exception | None = None
+    largest_stress: float | None = None
 
 
 class _Run(NamedTuple):
@@ -68,6 +72,7 @@ def relax(
     steps: int = 1000,
     cell: str = "fixed",
     pressure: float = 0.0,
+    smax: float | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
     max_structures: int = 256,
     max_atoms: int | None = None,
@@ -91,6 +96,9 @@ def relax(
         How cells change: "fixed", "isotropic", "shape" for a constant volume, or "full".
     pressure
         In GPa.
+    smax
+        Largest component of stress that is left where the cell may relax, less the pressure, in GPa; None for no limit
+        but that of the forces on the cell, `fmax`.
     optimizer_options
         Arguments of ASE's optimizer, such as ``maxstep``.
     max_structures
@@ -120,6 +128,7 @@ def relax(
             steps=steps,
             cell=cell,
             pressure=pressure,
+            smax=smax,
             optimizer_options=optimizer_options,
             max_structures=max_structures,
             max_atoms=max_atoms,
@@ -138,6 +147,7 @@ def irelax(
     steps: int = 1000,
     cell: str = "fixed",
     pressure: float = 0.0,
+    smax: float | None = None,
     optimizer_options: Mapping[str, Any] | None = None,
     max_structures: int = 256,
     max_atoms: int | None = None,
@@ -151,13 +161,15 @@ def irelax(
     for name, value, choices in (("optimizer", optimizer, OPTIMIZERS), ("cell", cell, CELLS)):
         check_type(name, value, str, "a string")
         check_choice(name, value, choices)
-    least = {"fmax": (fmax, 0.0), "steps": (steps, 0), "max_structures": (max_structures, 1)}
+    if smax is not None and cell == "fixed":
+        raise ValueError(f"expected `smax` only with a cell that relaxes, got {smax} and the cell 'fixed'; set `cell`")
+    least = {"fmax": (fmax, 0.0), "smax": (smax, 0.0), "steps": (steps, 0), "max_structures": (max_structures, 1)}
     _check_least({**least, "max_atoms": (max_atoms, 1), "max_pairs": (max_pairs, 1)})
     run = _Runs(
         Evaluator(calculator, max_atoms, max_pairs),
         OPTIMIZERS[optimizer],
         dict(optimizer_options or {}),
-        _Settings(fmax, steps, cell, pressure),
+        _Settings(fmax, smax, steps, cell, pressure),
     )
     return run.all_of(structures, max_structures)
 
@@ -171,6 +183,7 @@ def _check_least(values: Mapping[str, tuple[float | None, float]]) -> None:
 
 class _Settings(NamedTuple):
     fmax: float
+    smax: float | None
     steps: int
     cell: str
     pressure: float
@@ -245,11 +258,12 @@ class _Runs:
                 largest_force=np.nan,
                 error=result.error,
             )
-        largest = run.target.largest_force()
-        converged = largest < self._settings.fmax
+        largest, stress_left = run.target.largest_force(), run.target.largest_stress()
+        smax = self._settings.smax
+        converged = largest < self._settings.fmax and (smax is None or stress_left is None or stress_left < smax)
         if not converged and run.optimizer.nsteps < self._settings.steps:
             return None
         atoms = run.target.atoms
         stress = {} if result.stress is None else {"stress": full_3x3_to_voigt_6_stress(result.stress)}
         atoms.calc = SinglePointCalculator(atoms, energy=result.energy, forces=result.forces.copy(), **stress)
-        return Relaxed(atoms, converged, run.optimizer.nsteps, largest)
+        return Relaxed(atoms, converged, run.optimizer.nsteps, largest, largest_stress=stress_left)

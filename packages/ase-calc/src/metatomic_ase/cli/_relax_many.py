@@ -18,6 +18,7 @@ from metatomic_core.adapters.console import columns, one_line, print_table
 from metatomic_core.adapters.progress import Progress
 
 from ._common import StopOnSignal
+from ._convergence import Convergence
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
     steps: int
     cell: str
     pressure: float
+    smax: float | None
 
 
 class Outcome(NamedTuple):
@@ -160,6 +162,8 @@ def _arrays(one: Relaxed) -> dict[str, np.ndarray]:
         "steps": np.array(one.n_steps),
         "largest": np.array(one.largest_force),
     }
+    if one.largest_stress is not None:
+        found["stress_left"] = np.array(one.largest_stress)
     if one.error is not None:
         return {**found, "error": np.array(one_line(one.error))}
     return {**found, **{name: np.array(value) for name, value in one.atoms.calc.results.items()}}
@@ -173,7 +177,8 @@ def _relaxed(start: ase.Atoms, arrays: Mapping[str, np.ndarray]) -> Relaxed:
     if error is None:
         results = {name: arrays[name] for name in _RESULTS if name in arrays}
         atoms.calc = SinglePointCalculator(atoms, **{**results, "energy": float(arrays["energy"])})
-    return Relaxed(atoms, bool(arrays["converged"]), int(arrays["steps"]), float(arrays["largest"]), error)
+    stress = float(arrays["stress_left"]) if "stress_left" in arrays else None
+    return Relaxed(atoms, bool(arrays["converged"]), int(arrays["steps"]), float(arrays["largest"]), error, stress)
 
 
 def as_data(structures: Sequence[tuple[str, ase.Atoms]], outcome: Outcome) -> list[dict[str, Any]]:
@@ -189,6 +194,7 @@ def as_data(structures: Sequence[tuple[str, ase.Atoms]], outcome: Outcome) -> li
                 "converged": one.converged,
                 "steps": one.n_steps,
                 "fmax_eV_per_A": None if failed else one.largest_force,
+                "smax_GPa": one.largest_stress,
                 "energy_eV": None if failed else float(one.atoms.calc.results["energy"]),
                 "error": one_line(one.error) if one.error is not None else None,
             }
@@ -210,7 +216,7 @@ def report(outcome: Outcome, path: Path) -> None:
     print_table(table)
 
 
-def complain(structures: Sequence[tuple[str, ase.Atoms]], outcome: Outcome, fmax: float) -> None:
+def complain(structures: Sequence[tuple[str, ase.Atoms]], outcome: Outcome, limits: Convergence) -> None:
     """Print what went wrong, a line for each structure, and raise if anything did.
 
     Raises
@@ -223,13 +229,13 @@ def complain(structures: Sequence[tuple[str, ase.Atoms]], outcome: Outcome, fmax
         if one.error is not None:
             reason = one_line(one.error)
         elif not one.converged:
-            reason = f"largest force {one.largest_force:.4g} eV/Å after {one.n_steps} steps"
+            reason = f"largest force {limits.got(one.largest_force, one.largest_stress)} after {one.n_steps} steps"
         else:
             continue
         n_wrong += 1
         click.echo(f"metatomic: {structures[number][0]}: {reason}", err=True)
     if n_wrong:
         raise RuntimeError(
-            f"expected forces below {fmax:g} eV/Å for all {len(outcome.done)} structures, got {n_wrong} that failed or "
+            f"expected {limits.wanted()} for all {len(outcome.done)} structures, got {n_wrong} that failed or "
             "did not converge"
         )

@@ -31,6 +31,7 @@ from ._common import (
     plot_option,
     structure_options,
 )
+from ._convergence import Convergence
 
 if TYPE_CHECKING:
     import ase
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """A relaxation that does not converge writes its last structure, says so, and ends with exit status 1; to go
 on, relax that structure: `metatomic relax MODEL relaxed.extxyz -o further.extxyz`.  With --cell, the forces on the cell
-(of ASE's FrechetCellFilter: virial per atom) must be below --fmax as well.  Only strains within the periodic directions
+(of ASE's FrechetCellFilter: virial per atom) must be below --fmax as well, and the stress, less the pressure, below
+--smax if that is given.  Only strains within the periodic directions
 are relaxed.
 
 Several structures, of several files or by --index, are relaxed together, which is quicker, and written to one file, in
@@ -79,6 +81,11 @@ _LINE_EVERY = 20
     "--pressure", type=Quantity("GPa", "1 bar", positive=False, needs_unit=True), help="Pressure: '1 bar', '2.5 GPa'."
 )
 @click.option(
+    "--smax",
+    type=Quantity("GPa", "0.1 GPa"),
+    help="Largest stress left, in GPa, of a cell that relaxes, beside --fmax: '0.01', '50 bar'.",
+)
+@click.option(
     "--optimizer",
     type=click.Choice(_OPTIMIZERS, case_sensitive=False),
     default="lbfgs",
@@ -104,6 +111,7 @@ def relax(
     cell: str,
     fmax: float,
     pressure: float | None,
+    smax: float | None,
     optimizer: str,
     steps: int,
     trajectory: str | None,
@@ -122,6 +130,8 @@ def relax(
     """
     if pressure is not None and cell in ("fixed", "shape"):
         raise click.UsageError(f"expected --pressure only with --cell isotropic or full, got {cell}")
+    if smax is not None and cell == "fixed":
+        raise click.UsageError("expected --smax only with a --cell that relaxes, got fixed")
     path = checked_output(output, force)
     if trajectory is not None:
         checked_output(trajectory, force, "--trajectory")
@@ -144,12 +154,12 @@ def relax(
         "file_format": file_format,
         "cell": cell,
     }
-    options.update({"pressure": pressure, "fmax": fmax, "optimizer": optimizer, "steps": steps})
+    options.update({"pressure": pressure, "fmax": fmax, "smax": smax, "optimizer": optimizer, "steps": steps})
     options.update(text_from_options(model_arguments, MODEL_OPTIONS))
     if len(read) > 1:
         if trajectory is not None or plot is not None:
             raise click.UsageError(f"expected --trajectory and --plot only for one structure, got {len(read)}")
-        settings = (optimizer, fmax, steps, cell, pressure or 0.0)
+        settings = (optimizer, fmax, steps, cell, pressure or 0.0, smax)
         _relax_many(read, calc, settings, path, provenance("relax", model, calc, options), resume, force, as_json)
         cite([calc], [optimizer], bibtex_file)
         return
@@ -158,11 +168,11 @@ def relax(
     atoms = read[0][1]
     check_species([atoms], calc.capabilities().atomic_types, structures[0])
     atoms.calc = calc
-    target = _target(atoms, cell, pressure or 0.0)
+    target, limits = _target(atoms, cell, pressure or 0.0), Convergence(fmax, smax)
     before = _measure(atoms)
     with StopOnSignal() as stop:
-        converged, history = _minimize(target, optimizer, fmax, steps, trajectory, stop)
-    n_steps, largest = len(history) - 1, history[-1][1]
+        converged, history = _minimize(target, optimizer, limits, steps, trajectory, stop)
+    n_steps, largest, stress_left = len(history) - 1, history[-1][1], _stress_left(target)
     after = _measure(atoms)
     calculated = {name: atoms.calc.results.get(name) for name in ("energy", "forces", "stress")}
     options["steps"] = n_steps
@@ -175,14 +185,14 @@ def relax(
 
         draw_relaxation(history, len(atoms), fmax, picture)
     if as_json:
-        data = {"converged": converged, "steps": n_steps, "fmax_eV_per_A": largest, "before": before, "after": after}
+        left = {"fmax_eV_per_A": largest, "smax_GPa": stress_left}
+        data = {"converged": converged, "steps": n_steps, **left, "before": before, "after": after}
         print_json({**data, "origin": origin})
     else:
         _report(before, after, converged, n_steps, path)
     cite([calc], [optimizer], bibtex_file)
-    _end(
-        stop, None if converged else f"{fmax:g} eV/Å within {steps} steps, got {largest:.4g} eV/Å", n_steps, model, path
-    )
+    missed = f"{limits.wanted()} within {steps} steps, got {limits.got(largest, stress_left)}"
+    _end(stop, None if converged else missed, n_steps, model, path)
 
 
 def _end(stop: StopOnSignal, missed: str | None, n_steps: int, model: str, path: Path) -> None:
@@ -198,13 +208,13 @@ def _end(stop: StopOnSignal, missed: str | None, n_steps: int, model: str, path:
         click.echo(f"metatomic: stopped after {n_steps} steps; {further}", err=True)
         click.get_current_context().exit(stop.exit_status)
     if missed is not None:
-        raise RuntimeError(f"expected forces below {missed}; {further}, or raise --steps")
+        raise RuntimeError(f"expected {missed}; {further}, or raise --steps")
 
 
 def _relax_many(
     read: "list[tuple[str, ase.Atoms]]",
     calc: "MetatomicCalculator",
-    settings: tuple[str, float, int, str, float],
+    settings: tuple[str, float, int, str, float, float | None],
     path: Path,
     origin: dict[str, Any],
     resume: bool,
@@ -216,7 +226,8 @@ def _relax_many(
     from ._relax_many import Many, Settings, as_data, complain, report
     from ._structures import write_structures
 
-    many = Many(read, calc, Settings(*settings), path)
+    asked = Settings(*settings)
+    many = Many(read, calc, asked, path)
     outcome = many.run(origin, resume, force)
     if outcome.signal:
         done = f"stopped after {len(outcome.done)} of {len(read)} structures"
@@ -235,7 +246,7 @@ def _relax_many(
         print_json({"origin": origin, "structures": as_data(read, outcome)})
     else:
         report(outcome, path)
-    complain(read, outcome, settings[1])
+    complain(read, outcome, Convergence(asked.fmax, asked.smax))
 
 
 def _target(atoms: "ase.Atoms", cell: str, pressure: float) -> Any:
@@ -275,7 +286,7 @@ def _quiet_logm() -> Iterator[None]:
 
 
 def _minimize(
-    target: Any, optimizer: str, fmax: float, steps: int, trajectory: str | None, stop: StopOnSignal
+    target: Any, optimizer: str, limits: Convergence, steps: int, trajectory: str | None, stop: StopOnSignal
 ) -> "tuple[bool, list[tuple[float, float]]]":
     """Run the optimizer; give whether it converged, and energy and largest force at the start and after each step."""
     import ase.optimize
@@ -291,18 +302,31 @@ def _minimize(
         _quiet_logm(),
     ):
         converged, history = False, []
-        for done in dynamics.irun(fmax=fmax, steps=steps):
-            converged = bool(done)
+        # ASE knows no limit of the stress: it only counts the steps
+        for _ in dynamics.irun(fmax=0.0, steps=steps):
             largest = float(np.linalg.norm(target.get_forces(), axis=1).max())
             history.append((float(target.get_potential_energy()), largest))
+            converged = limits.is_reached(largest, _stress_left(target))
             text = f"step {dynamics.nsteps}, {history[-1][0]:.6f} eV, largest force {largest:.3g} eV/Å"
             if out.is_terminal:
                 status.update(text)
             elif dynamics.nsteps % _LINE_EVERY == 0:
                 click.echo(text, err=True)
-            if stop.number:
+            if converged or stop.number:
                 break
         return converged, history
+
+
+def _stress_left(target: Any) -> float | None:
+    """Give the largest stress that a change of the cell may still take away, in GPa; None for a fixed cell."""
+    from ase.filters import FrechetCellFilter
+
+    from metatomic_ase._cells import CellFreedom
+
+    if not isinstance(target, FrechetCellFilter):
+        return None
+    freedom = CellFreedom(target.mask, target.hydrostatic_strain, target.constant_volume, target.scalar_pressure)
+    return freedom.stress_left(target.atoms.get_stress(voigt=False))
 
 
 def _measure(atoms: "ase.Atoms") -> dict[str, Any]:
