@@ -223,3 +223,54 @@ def test_command_writes_a_file(files, tmp_path):
     assert "expected one of `weights` for each of 2 models, got 1" in error
     assert "which exists; choose another" in fail("combine", files["plain"], files["field"], "-o", path)
     assert not (tmp_path / "no.pt").exists()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Give paths of models with exported programs: in three precisions and units, one that sees positions and cells."""
+    folder = tmp_path_factory.mktemp("exported")
+    made = {"plain": wrap(TwoLists()), "units": in_other_units("float32"), "field": wrap(FieldAndVolume())}
+    for name, model in made.items():
+        model.save(str(folder / f"{name}.pt"), exported=True)
+    return {name: str(folder / f"{name}.pt") for name in made}
+
+
+@pytest.mark.parametrize(
+    ("how", "names", "weights", "tolerance"),
+    [
+        ("sum", ["plain", "units"], [1.0, -0.3], 1e-6),
+        ("sum", ["plain", "field"], [0.5, 2.0], 1e-13),
+        ("committee", ["plain", "field"], None, 1e-13),
+    ],
+)
+def test_exported_programs_are_made_of_those_of_the_parts(exported, how, names, weights, tolerance, tmp_path):
+    path = tmp_path / "whole.pt"
+    combine([exported[name] for name in names], how, weights=weights).save(str(path), exported=True)
+    header = read_model_header(path)
+    assert [record.selects for record in header.programs] == [False, True]
+    # one that sees the cell takes one structure at a time
+    assert {record.joins for record in header.programs} == {"field" not in names}
+    outputs = {name: "atom" for name in header.capabilities.outputs if name != "energy"}
+    selected = [(i, atom) for i, one in enumerate(structures().values()) for atom in range(len(one.types))[::-2]]
+    for more in ({"outputs": outputs}, {"selected_atoms": selected, "results": ["energy", "forces", "virial"]}):
+        found, expected = (
+            Engine(path, length_unit="angstrom", energy_unit="eV", kernel=kernel).evaluate(
+                list(structures().values()), **{"results": RESULTS, **more}
+            )
+            for kernel in ("eager", "script")
+        )
+        assert np.abs(expected.forces).max() > 0.01
+        for name in more.get("results", RESULTS):
+            np.testing.assert_allclose(
+                getattr(found, name), getattr(expected, name), rtol=0, atol=tolerance, err_msg=name
+            )
+        for name, values in expected.outputs.items():
+            np.testing.assert_allclose(found.outputs[name], values, rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_part_without_program_is_named(files, exported, tmp_path):
+    path = tmp_path / "whole.pt"
+    combine([exported["plain"], files["field"]]).save(str(path), exported=True)
+    header = read_model_header(path)
+    assert not header.programs
+    assert "expected parts with exported programs, got 'FieldAndVolume' without one for 'energy'" in header.untraced

@@ -4,7 +4,7 @@ Scripted code, saved in model files.  Parts are the cores of models, which no cl
 come from files of another version.
 """
 
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import torch
 from metatensor.torch import Labels, TensorBlock, TensorMap
@@ -14,6 +14,9 @@ from metatomic_core.data.neighbors import NeighborListOptions
 from metatomic_core.data.outputs import ModelOutput
 from metatomic_core.data.system import System
 from metatomic_core.pipeline.labels import energies_from
+from metatomic_core.tracing.stand_ins import are_installed
+
+from .traced import traced_energies
 
 
 class Part(torch.nn.Module):
@@ -35,6 +38,8 @@ class Part(torch.nn.Module):
         Names of the inputs that it requests.
     is_double
         Whether it computes in float64.
+    traced
+        What is traced in place of the core; None for the core itself.
     """
 
     # TorchScript needs the types of attributes that can not be inferred from their values
@@ -50,15 +55,23 @@ class Part(torch.nn.Module):
         lists: List[NeighborListOptions],
         inputs: List[str],
         is_double: bool,
+        traced: Any = None,
     ):
         super().__init__()
         self.core = core
+        self.traced = traced
         self.output = output
         self.energy = energy
         self.length = length
         self._lists = lists
         self._inputs = inputs
         self.is_double = is_double
+
+    @torch.jit.unused
+    def prepare_for_trace(self) -> None:
+        """Load the exported programs of the model, see `metatomic_core.tracing`."""
+        if self.traced is not None:
+            self.traced.load()
 
     def scaled(self, lengths: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """Give lengths as the part wants them: the same tensor where it can be, which a part may differentiate by."""
@@ -95,6 +108,12 @@ class Part(torch.nn.Module):
             n_atoms.append(len(system))
         gradients: Dict[str, List[str]] = {}
         asked: Dict[str, str] = {self.output: kind}
+        # two conditions, as the compiler leaves out what is below the first
+        if not torch.jit.is_scripting():  # noqa: SIM102
+            if are_installed():
+                core = self.core if self.traced is None else self.traced
+                found = core(structures, neighbors, inputs, selected_atoms, asked, gradients)[self.output]
+                return traced_energies(found, kind, systems[0]) * self.energy
         returned: Dict[str, TensorMap] = self.core(structures, neighbors, inputs, selected_atoms, asked, gradients)
         of_systems, of_atoms = energies_from(
             returned[self.output], kind, self.output, n_atoms, selected_atoms is not None
@@ -137,6 +156,8 @@ class Combined(torch.nn.Module):
     ):
         super().__init__()
         self.parts = torch.nn.ModuleList(parts)
+        # what results can be compared with
+        self.precision = "float64" if all(part.is_double for part in parts) else "float32"
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float64))
         self._requested_lists = lists
         self._requested_data = inputs

@@ -100,7 +100,7 @@ class Comparison:
 
     def problem(self, structures: Sequence[_Tensors], *, joins: bool) -> str:
         """Name a result that differs by more than rounding; empty if none does."""
-        tolerance = TOLERANCES[self._header.capabilities.dtype]
+        tolerance = TOLERANCES[_precision(self._compiled, self._header)]
         differences = self.differences(structures, joins=joins)
         return next((f"'{name}'" for name, value in differences.items() if not value <= tolerance), "")
 
@@ -143,6 +143,12 @@ class Comparison:
         with torch.no_grad():
             answer = derive(self._runnable, record, batch, Question(needs, self._request, kinds))
         return {**answer.outputs, **answer.of_energy}
+
+
+def _precision(compiled: Any, header: ModelHeader) -> str:
+    """Give the precision of results: of models that are made of others, that of the least precise of them."""
+    module = getattr(getattr(compiled, "core", None), "module", None)
+    return str(getattr(module, "precision", header.capabilities.dtype))
 
 
 def _difference(expected: torch.Tensor, found: torch.Tensor, scale: float) -> float:

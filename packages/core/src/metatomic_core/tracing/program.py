@@ -83,9 +83,18 @@ def traced(model: Traceable) -> Traced:
         from .graph import warm_up
 
         warm_up()
+        _prepare(model.core)
         return apart(lambda: _traced(model))
     except Exception as error:  # noqa: BLE001  (whatever a model raises: it has no program then)
         return Traced([], _reason(error))
+
+
+def _prepare(core: Any) -> None:
+    """Let modules get what they need for a trace, which they can not while there is one."""
+    for module in core.modules():
+        prepare = getattr(module, "prepare_for_trace", None)
+        if prepare is not None:
+            prepare()
 
 
 def _traced(model: Traceable) -> Traced:

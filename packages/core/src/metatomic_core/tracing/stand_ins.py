@@ -241,6 +241,15 @@ def _unchecked(value: Any, *_: Any) -> Any:
     return value
 
 
+# Whether they are in place.
+_state = {"installed": False}
+
+
+def are_installed() -> bool:
+    """Tell whether a model is being traced."""
+    return _state["installed"]
+
+
 _STAND_INS = {cls.__name__: cls for cls in (Labels, TensorBlock, TensorMap)}
 
 
@@ -260,8 +269,10 @@ def installed() -> Iterator[None]:
     try:
         for names, name, value in places:
             names[name] = value
+        _state["installed"] = True
         yield
     finally:
+        _state["installed"] = False
         for names, name, value in before:
             names[name] = value
         recorder.__enter__, recorder.__exit__ = enter, leave  # type: ignore[method-assign]
