@@ -190,7 +190,8 @@ def tests(session: nox.Session, package: str) -> None:
 @nox.session
 def together(session: nox.Session) -> None:
     """Check that all packages live in one environment: the tests that the packages' own sessions do not run."""
-    install_packages(session, PACKAGES, *TEST_TOOLS, "grimp", "numpydoc")
+    # dispersion as an engine has it, and the program that it is compared with
+    install_packages(session, PACKAGES, *TEST_TOOLS, "grimp", "numpydoc", "tad-dftd3", "dftd3")
     session.run("python", "-m", "pip", "check")
     own = {f"tests/{folder.replace('-', '_')}" for folder in PACKAGES}
     shared = sorted(path.parent.as_posix() for path in ROOT.glob("tests/*/test_*.py"))
@@ -304,7 +305,8 @@ def outside(session: nox.Session) -> None:
 def walkthrough(session: nox.Session) -> None:
     """Follow README and documentation line by line, and run the examples at their smallest size."""
     install_packages(session, PACKAGES, *TEST_TOOLS, "docutils", "markdown-it-py", "cmake", "ninja", "hatchling")
-    install(session, "metatomic-torch")
+    # what pages need beside the packages: files of the reference, phonons and their symmetry, tables of dispersion
+    install(session, "metatomic-torch", "phonopy", "seekpath", "spglib", "tad-dftd3")
     # what pages take along: a universal potential that comes in a package, and a family of a package of its own
     install_family(session, "sevennet")
     session.install("--no-deps", "--no-build-isolation", "./docs/examples/toy_family", "./docs/examples/toy_engine")
