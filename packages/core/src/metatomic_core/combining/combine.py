@@ -17,12 +17,11 @@ from metatomic_core.foundation.checks import check_choice, check_type
 from metatomic_core.foundation.elements import symbols
 from metatomic_core.loading import load_atomistic_model
 from metatomic_core.model.atomistic_model import AtomisticModel
-from metatomic_core.model.loaded import LoadedModel
 from metatomic_core.model.saving import differentiates_itself
 from metatomic_core.units import unit_conversion_factor
 
 from .modules import Combined, Part
-from .traced import TracedCore
+from .traced import traced_core
 
 HOW = ("sum", "committee")
 # A committee of one has no spread.
@@ -195,7 +194,7 @@ def _part(known: _Known, first: _Known, lists: list[NeighborListOptions]) -> Par
         own,
         list(known.model.requested_inputs()),
         known.capabilities.dtype == "float64",
-        TracedCore(known.model) if isinstance(known.model, LoadedModel) else None,
+        traced_core(known.model),
     )
 
 

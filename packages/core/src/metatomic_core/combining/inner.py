@@ -4,7 +4,7 @@ Scripted code, saved in model files.  The core may come from a file of another v
 crosses its border.
 """
 
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import torch
 from metatensor.torch import Labels, TensorBlock, TensorMap
@@ -12,6 +12,7 @@ from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic_core.data.neighbors import NeighborListOptions
 from metatomic_core.data.outputs import ModelOutput
 from metatomic_core.data.system import System
+from metatomic_core.tracing.stand_ins import are_installed
 
 from .inside import Inside
 
@@ -23,6 +24,8 @@ class Inner(torch.nn.Module):
     ----------
     inside
         Parts of the model; what is made of it has its units, precision, neighbor lists and inputs.
+    traced
+        What is traced in place of the core; None for the core itself.
     """
 
     # TorchScript needs the types of attributes that can not be inferred from their values
@@ -32,8 +35,9 @@ class Inner(torch.nn.Module):
     # requests of the core are in classes of the file that it comes from
     speaks_for_submodules = True
 
-    def __init__(self, inside: Inside):
+    def __init__(self, inside: Inside, traced: Any = None):
         super().__init__()
+        self.traced = traced
         self.core = inside.core
         self._lists = inside.lists
         self._inputs = inside.inputs
@@ -60,8 +64,21 @@ class Inner(torch.nn.Module):
             asked[name] = output.sample_kind
             if len(output.explicit_gradients) > 0:
                 gradients[name] = output.explicit_gradients
+        # two conditions, as the compiler leaves out what is below the first
+        if not torch.jit.is_scripting():  # noqa: SIM102
+            if self.traced is not None and are_installed():
+                found: Dict[str, TensorMap] = self.traced(
+                    structures, neighbors, inputs, selected_atoms, asked, gradients
+                )
+                return found
         returned: Dict[str, TensorMap] = self.core(structures, neighbors, inputs, selected_atoms, asked, gradients)
         return returned
+
+    @torch.jit.unused
+    def prepare_for_trace(self) -> None:
+        """Load the exported programs of the model, see `metatomic_core.tracing`."""
+        if self.traced is not None:
+            self.traced.load()
 
     @torch.jit.export
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:

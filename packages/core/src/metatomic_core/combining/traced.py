@@ -13,6 +13,7 @@ import torch
 from metatomic_core.data.quantities import canonical_name
 from metatomic_core.data.system import System
 from metatomic_core.files.programs import ProgramRecord
+from metatomic_core.model.atomistic_model import AtomisticModel
 from metatomic_core.model.loaded import LoadedModel
 from metatomic_core.tracing.eager import checked_program
 from metatomic_core.tracing.flavors import arguments
@@ -20,6 +21,11 @@ from metatomic_core.tracing.stand_ins import Labels, NotTraceableError, TensorBl
 
 # outputs of a program, and the inputs that they are derivatives by
 _LEAVES = {"dpositions": "positions", "dcell": "cell", "dvectors_": "vectors_"}
+
+
+def traced_core(model: AtomisticModel) -> "TracedCore | None":
+    """Give what stands for the core of a model in a trace; None for a model in Python, whose core is traced itself."""
+    return TracedCore(model) if isinstance(model, LoadedModel) else None
 
 
 class TracedCore:
