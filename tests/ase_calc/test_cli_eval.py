@@ -144,7 +144,7 @@ def test_bad_structures_stop_no_others(files, tmp_path, batch_size):
     result = invoke(*command, "-o", tmp_path / "out.extxyz")
     lines = result.stderr.splitlines()
     assert result.exit_code == 1
-    assert lines[-1] == "metatomic: error: expected results for all 7 structures, got 4 that failed, which are left out"
+    assert lines[-1] == "metatomic: error: expected results for all 7 structures, got 4 that failed, left out"
     for line, number, reason in zip(
         lines[-5:-1], (0, 3, 5, 6), ("finite positions", "atoms 1 and 3 are 0", "got Fe", "expected atoms, got none")
     ):

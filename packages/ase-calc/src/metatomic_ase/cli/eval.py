@@ -145,7 +145,7 @@ def _end(work: "Work", n_structures: int, stop: StopOnSignal, path: Path | None)
         click.get_current_context().exit(stop.exit_status)
     if work.failed:
         raise RuntimeError(
-            f"expected results for all {n_structures} structures, got {len(work.failed)} that failed, which are left out"
+            f"expected results for all {n_structures} structures, got {len(work.failed)} that failed, left out"
         )
 
 
