@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from metatomic_ase._results import voigt
-from metatomic_ase.batched._sizes import is_out_of_memory
+from metatomic_ase.batched import is_out_of_memory
 from metatomic_core.adapters.console import one_line
 from metatomic_core.adapters.progress import Progress
 
