@@ -127,11 +127,71 @@ def test_eval_warns_about_formats_without_results(files, tmp_path):
     assert (tmp_path / "out.vasp").exists()
 
 
+def bad_structures():
+    """Give five structures that no model evaluates, of each kind, among good ones."""
+    nan, twice, iron = argon(1), argon(1), argon(1)
+    nan.positions[1, 2] = np.nan
+    twice.positions[3] = twice.positions[1]
+    iron.numbers[2] = 26
+    return [nan, *structures()[:2], twice, structures()[4], iron, ase.Atoms()]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_bad_structures_stop_no_others(files, tmp_path, batch_size):
+    source = tmp_path / "in.traj"
+    ase.io.write(source, bad_structures())
+    command = ["eval", files / "argon.pt", source, "--batch-size", batch_size]
+    result = invoke(*command, "-o", tmp_path / "out.extxyz")
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert lines[-1] == "metatomic: error: expected results for all 7 structures, got 4 that failed, left out"
+    for line, number, reason in zip(
+        lines[-5:-1], (0, 3, 5, 6), ("finite positions", "atoms 1 and 3 are 0", "got Fe", "expected atoms, got none")
+    ):
+        assert line.startswith(f"metatomic: structure {number} of '{source}': expected")
+        assert reason in line
+    assert ["failed", "4"] in [line.split() for line in result.stdout.splitlines()]
+    calculator = MetatomicCalculator(argon_model())
+    for atoms, expected in zip(ase.io.read(tmp_path / "out.extxyz", ":"), structures()[:2] + structures()[4:]):
+        assert atoms.info["label"] == expected.info["label"]
+        expected.calc = calculator
+        np.testing.assert_allclose(atoms.get_forces(), expected.get_forces(), atol=1e-7)
+    data = json.loads(invoke(*command, "--json").stdout)
+    assert [one["structure"] for one in data["failed"]] == [0, 3, 5, 6]
+    assert [one["n_atoms"] for one in data["structures"]] == [4, 32, 4]
+
+
+def test_interrupted_eval_of_bad_structures_goes_on(files, tmp_path, monkeypatch):
+    ase.io.write(tmp_path / "in.traj", bad_structures())
+    command = ["eval", files / "argon.pt", tmp_path / "in.traj", "-o"]
+    fail(*command, tmp_path / "whole.extxyz")
+    compute, calls = MetatomicCalculator.compute_energy, []
+
+    def interrupted(self, batch, **keywords):
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return compute(self, batch, **keywords)
+
+    out = tmp_path / "out.extxyz"
+    with monkeypatch.context() as patch:
+        patch.setattr(MetatomicCalculator, "compute_energy", interrupted)
+        result = invoke(*command, out, "--batch-size", 1)
+    assert result.exit_code == 130
+    assert "stopped after 2 of 7 structures" in result.stderr.splitlines()[-1]
+    assert len(ase.io.read(out, ":")) == 1
+    assert "got 4 that failed" in fail(*command, out, "--resume")
+    assert out.read_bytes() == (tmp_path / "whole.extxyz").read_bytes()
+    # a good structure that is not there was not left out
+    ase.io.write(out, ase.io.read(out, ":")[1:])
+    assert "expected the first results of this command in" in fail(*command, out, "--resume")
+
+
 def test_eval_names_the_structure_that_fails(files, tmp_path):
     images = structures()
     images[3].positions[1, 2] = np.nan
     ase.io.write(tmp_path / "nan.traj", images)
-    out = ["-o", tmp_path / "out.traj"]
+    out = ["-o", tmp_path / "out.traj", "--strict"]
     error = fail("eval", files / "argon.pt", tmp_path / "nan.traj", *out)
     assert f"structure 3 of '{tmp_path / 'nan.traj'}': expected finite positions" in error
     images[3] = ase.build.bulk("NaCl", "rocksalt", 5.6)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import signal
 import time
@@ -49,6 +50,16 @@ def files(tmp_path_factory):
     ase.io.write(folder / "argon.xyz", argon())
     ase.io.write(folder / "silicon.xyz", ase.Atoms("Si"))
     return folder
+
+
+def test_several_structures_are_refused_with_what_does_them(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["md", files / "argon.pt", files / "argon.xyz", "second.xyz", "--temperature", 40, "third.xyz"]
+    for more in ([], ["--write-config", "run.yaml"]):
+        error = fail(*command, *more, status=2)
+        assert "expected one STRUCTURE, got 3, with second.xyz third.xyz; run the command for each" in error
+        assert "metatomic_ase.batched.run_together" in error
+    assert not list(tmp_path.iterdir())
 
 
 def md(files, prefix, *arguments):
@@ -269,7 +280,7 @@ def test_output_has_no_escape_codes(files, tmp_path):
     result = succeed(*md(files, tmp_path / "run", "--steps", 20))
     assert "\x1b" not in result.stdout + result.stderr
     assert "32 atoms (Ar), Lennard-Jones Ar, NVE, 4 fs, 20 steps" in result.stderr
-    assert "step 2/20 (10 %)" in result.stderr
+    assert re.search(r"step 2/20 \(10 %\).* \d+ K, [\d.e+]+ steps/s, [\d.e+]+ ns/day", result.stderr)
     assert "energy drift" in result.stdout
 
 

@@ -10,8 +10,7 @@ from ase import units
 from ase_models import argon, argon_model
 from command_line import fail, load_models_once, succeed
 
-from metatomic_ase.cli import _relax_many, _structures
-from metatomic_ase.cli import eval as eval_command
+from metatomic_ase.cli import _eval_many, _relax_many, _structures
 
 N = 5
 
@@ -148,7 +147,7 @@ def test_killed_eval_goes_on(files, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(eval_command, "WRITE_EVERY", 0.0)
+        patch.setattr(_eval_many, "WRITE_EVERY", 0.0)
         patch.setattr(_structures, "write_structures", dies)
         assert "interrupted" in fail(*arguments, "parts.extxyz", status=130)
     assert len(ase.io.read("parts.extxyz", ":")) == 1

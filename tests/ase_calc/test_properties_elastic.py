@@ -165,7 +165,12 @@ def test_averages_are_those_of_cubic_crystals(silicon):
 
 def test_elastic_command_gives_all(files, tmp_path):
     arguments = ["elastic", files / "silicon.pt", files / "silicon.xyz", "-o", tmp_path / "out", "--picture", "svg"]
-    result = succeed(*arguments)
+    result = succeed(*arguments, "--bibtex", tmp_path / "cite.bib")
+    cited = (tmp_path / "cite.bib").read_text("utf-8")
+    # R. Hill on averages, F. Mouhat and F.-X. Coudert on stability, S. I. Ranganathan and M. Ostoja-Starzewski
+    for doi in ("10.1088/0370-1298/65/5/307", "10.1103/PhysRevB.90.224104", "10.1103/PhysRevLett.101.055504"):
+        assert f"doi = {{{doi}}}" in cited
+        assert f"(doi:{doi})" in result.stderr
     assert "151.4" in result.stdout
     assert "Fd-3m (227), m-3m, 3 independent constants" in result.stdout
     data = json.loads((tmp_path / "out.json").read_text("utf-8"))

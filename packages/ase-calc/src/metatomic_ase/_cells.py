@@ -41,7 +41,7 @@ class CellFreedom:
         return virial * self.mask
 
     def stress_left(self, stress: np.ndarray) -> float:
-        """Give how far a stress, in eV/angstrom^3, is from where the cell may relax to: the largest component, in GPa."""
+        """Give the largest component, in GPa, of what a relaxed cell may take from a stress in eV/angstrom^3."""
         left = self.without_volume(self.masked(stress + self.pressure * np.eye(3)))
         return float(np.abs(left).max() / units.GPa)
 

@@ -6,7 +6,8 @@ searches of one's own.  The steps are those of ASE, so results are, too; structu
 """
 
 from ._evaluating import Evaluator, Results
+from ._sizes import is_out_of_memory
 from .relaxing import Relaxed, irelax, relax
 from .together import run_together
 
-__all__ = ["Evaluator", "Relaxed", "Results", "irelax", "relax", "run_together"]
+__all__ = ["Evaluator", "Relaxed", "Results", "irelax", "is_out_of_memory", "relax", "run_together"]

@@ -102,6 +102,17 @@ class BatchSize:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory was not enough."""
+    """Tell whether an error says that memory was not enough.
+
+    Parameters
+    ----------
+    error
+        What a call of the model has raised.
+
+    Returns
+    -------
+    bool
+        Whether fewer structures at a time may help.
+    """
     kinds = (MemoryError, torch.OutOfMemoryError)
     return isinstance(error, kinds) or "allocate memory" in str(error)

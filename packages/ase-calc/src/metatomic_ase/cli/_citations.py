@@ -127,6 +127,36 @@ PAPERS = {
         1947,
         "10.1103/PhysRev.71.809",
     ),
+    "hill": Paper(
+        "averages of elastic constants",
+        "Hill, Richard",
+        "The elastic behaviour of a crystalline aggregate",
+        "Proceedings of the Physical Society. Section A",
+        "65",
+        "349--354",
+        1952,
+        "10.1088/0370-1298/65/5/307",
+    ),
+    "stability": Paper(
+        "elastic stability",
+        "Mouhat, F{\\'e}lix and Coudert, Fran{\\c{c}}ois-Xavier",
+        "Necessary and sufficient elastic stability conditions in various crystal systems",
+        "Physical Review B",
+        "90",
+        "224104",
+        2014,
+        "10.1103/PhysRevB.90.224104",
+    ),
+    "anisotropy": Paper(
+        "universal anisotropy",
+        "Ranganathan, Shivakumar I. and Ostoja-Starzewski, Martin",
+        "Universal elastic anisotropy index",
+        "Physical Review Letters",
+        "101",
+        "055504",
+        2008,
+        "10.1103/PhysRevLett.101.055504",
+    ),
     "phonopy": Paper(
         "phonopy",
         "Togo, Atsushi",
@@ -159,6 +189,7 @@ METHODS = {
     "fire": ("fire",),
     "lbfgs": ("lbfgs",),
     "eos": ("birch",),
+    "elastic": ("hill", "stability", "anisotropy"),
     "phonons": ("phonopy",),
     "neb": ("neb",),
 }
@@ -215,7 +246,7 @@ def _of_model(number: int, text: str, what: str) -> str:
     doi = {"doi": found.group().rstrip(".)")} if found else {}
     url = re.search(r"https?://[^\s,;\"<>{}]+", text)
     link = {"url": url.group()} if url and not found else {}
-    return _entry("misc", f"model-{number}", {"note": _escaped(text), **doi, **link, "annote": what})
+    return _entry("misc", f"model-{number}", {"note": _escaped(text), **doi, **link, "annotation": what})
 
 
 def _escaped(text: str) -> str:

@@ -13,12 +13,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from metatomic_ase._cells import cell_freedom
 from metatomic_ase.batched import Relaxed, irelax
 from metatomic_ase.properties.kept import as_text, read_kept, write_kept
-from metatomic_core.adapters import symbols
 from metatomic_core.adapters.console import columns, one_line, print_table
 from metatomic_core.adapters.progress import Progress
 
 from ._common import StopOnSignal
 from ._convergence import Convergence
+from ._structures import check_species
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
@@ -140,13 +140,8 @@ class Many:
         """Give the failure of a structure that no step can be made with; None for others."""
         atoms = self._structures[number][1]
         known = self._calculator.capabilities().atomic_types
-        unknown = sorted(set(atoms.numbers.tolist()) - set(known))
         try:
-            if unknown:
-                raise ValueError(
-                    f"expected species that the model knows, {' '.join(symbols(sorted(known)))}, got "
-                    f"{' '.join(symbols(unknown))}"
-                )
+            check_species([atoms], known)
             cell_freedom(atoms, self._settings.cell, self._settings.pressure)
         except ValueError as error:
             return Relaxed(atoms, converged=False, n_steps=0, largest_force=np.nan, error=error)

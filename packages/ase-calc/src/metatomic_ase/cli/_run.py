@@ -231,7 +231,8 @@ class Run:
 
     def _note(self, rate: float) -> str:
         temperature = self.atoms.get_temperature()
-        return f"{temperature:.0f} K, {ns_per_day(rate, self.start.settings.timestep):.3g} ns/day"
+        speed = f"{rate:.3g} steps/s, {ns_per_day(rate, self.start.settings.timestep):.3g} ns/day"
+        return f"{temperature:.0f} K, {speed}"
 
     def _failure(self, step: int, error: ValueError) -> str:
         if self.saved is None and self.start.step == 0:

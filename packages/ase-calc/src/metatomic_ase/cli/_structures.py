@@ -65,8 +65,8 @@ def read_structure(path: str, file_format: str | None = None, index: str = "-1")
     return found[0]
 
 
-def check_species(structures: Sequence[ase.Atoms], known: Sequence[int], path: str) -> None:
-    """Check, before any work, that a model knows all species.
+def check_species(structures: Sequence[ase.Atoms], known: Sequence[int], path: str | None = None) -> None:
+    """Check, before any work, that a model knows all species; errors do not name the structure if there is no path.
 
     Raises
     ------
@@ -74,13 +74,14 @@ def check_species(structures: Sequence[ase.Atoms], known: Sequence[int], path: s
         If it does not, naming the first structure and the species.
     """
     for index, atoms in enumerate(structures):
+        where = "" if path is None else f" in structure {index} of '{path}'"
         unknown = sorted(set(atoms.numbers.tolist()) - set(known))
         if len(atoms) == 0:
-            raise ValueError(f"expected atoms in structure {index} of '{path}', got none")
+            raise ValueError(f"expected atoms{where}, got none")
         if unknown:
             raise ValueError(
                 f"expected species that the model knows, {' '.join(symbols(sorted(known)))}, got "
-                f"{' '.join(symbols(unknown))} in structure {index} of '{path}'"
+                f"{' '.join(symbols(unknown))}{where}"
             )
 
 

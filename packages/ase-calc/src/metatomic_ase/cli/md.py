@@ -86,7 +86,23 @@ _SUFFIXES = {"trajectory": ".traj", "log": ".log", "restart": ".restart"}
 _POSITIVE = click.IntRange(min=1)
 
 
-@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
+class _OneStructure(ConfigurableCommand):
+    """A command that says what to do with several structures, rather than that an argument is not expected."""
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """Parse, and refuse what is beyond the structure."""
+        ctx: click.Context = super().make_context(*arguments, **{**more, "allow_extra_args": True})
+        # completion asks what may follow
+        if ctx.args and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"expected one STRUCTURE, got {1 + len(ctx.args)}, with {' '.join(ctx.args[:3])}; run the command for "
+                "each, or all with one call of the model by metatomic_ase.batched.run_together in Python",
+                ctx,
+            )
+        return ctx
+
+
+@click.command(cls=_OneStructure, epilog=_EPILOG)
 @click.argument("model")
 @click.argument("structure", required=False)
 @click.option("-o", "--output", "prefix", metavar="PREFIX", help="Start of the names of output files.  [default: md]")

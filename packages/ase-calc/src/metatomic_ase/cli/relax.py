@@ -128,10 +128,7 @@ def relax(
 
     STRUCTURES are files of any format that ASE reads.
     """
-    if pressure is not None and cell in ("fixed", "shape"):
-        raise click.UsageError(f"expected --pressure only with --cell isotropic or full, got {cell}")
-    if smax is not None and cell == "fixed":
-        raise click.UsageError("expected --smax only with a --cell that relaxes, got fixed")
+    _check_cell(cell, pressure, smax)
     path = checked_output(output, force)
     if trajectory is not None:
         checked_output(trajectory, force, "--trajectory")
@@ -186,13 +183,21 @@ def relax(
         draw_relaxation(history, len(atoms), fmax, picture)
     if as_json:
         left = {"fmax_eV_per_A": largest, "smax_GPa": stress_left}
-        data = {"converged": converged, "steps": n_steps, **left, "before": before, "after": after}
-        print_json({**data, "origin": origin})
+        outcome = {"converged": converged, "steps": n_steps, **left, "before": before, "after": after}
+        print_json({**outcome, "origin": origin})
     else:
         _report(before, after, converged, n_steps, path)
     cite([calc], [optimizer], bibtex_file)
     missed = f"{limits.wanted()} within {steps} steps, got {limits.got(largest, stress_left)}"
     _end(stop, None if converged else missed, n_steps, model, path)
+
+
+def _check_cell(cell: str, pressure: float | None, smax: float | None) -> None:
+    """Check that what is asked of the stress goes with how the cell relaxes."""
+    if pressure is not None and cell in ("fixed", "shape"):
+        raise click.UsageError(f"expected --pressure only with --cell isotropic or full, got {cell}")
+    if smax is not None and cell == "fixed":
+        raise click.UsageError("expected --smax only with a --cell that relaxes, got fixed")
 
 
 def _end(stop: StopOnSignal, missed: str | None, n_steps: int, model: str, path: Path) -> None:
