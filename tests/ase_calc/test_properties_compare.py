@@ -12,6 +12,7 @@ from ase_models import argon, argon_model
 from command_line import fail, load_models_once, succeed
 
 from metatomic_ase import MetatomicCalculator
+from metatomic_ase.cli.compare import _labels
 from metatomic_ase.properties.comparison import compare
 from metatomic_core.potentials import lennard_jones
 
@@ -148,3 +149,8 @@ def test_compare_refuses(files, tmp_path):
 def test_comparison_refuses_another_shift():
     with pytest.raises(ValueError, match="expected `shift`"):
         compare({}, {}, shift="all")
+
+
+@pytest.mark.parametrize("models", [("a.pt", "x/a.pt", "a-1.pt"), ("a-2.pt", "a.pt", "x/a.pt")])
+def test_models_named_like_numbered_ones_have_names_of_their_own(models):
+    assert len(set(_labels(models))) == 3

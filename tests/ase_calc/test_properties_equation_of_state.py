@@ -8,6 +8,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import units
+from ase.calculators.singlepoint import SinglePointCalculator
 from command_line import fail, invoke, load_models_once, succeed
 
 from metatomic_ase import MetatomicCalculator
@@ -153,3 +154,13 @@ def test_atoms_that_do_not_relax_are_named(files, tmp_path):
 def test_scaled_structures_refuse(strain, n_points, what):
     with pytest.raises(ValueError, match=f"expected `{what}`"):
         scaled_structures(ase.build.bulk("Si"), strain, n_points)
+
+
+def test_energies_without_one_minimum_are_refused():
+    structures = scaled_structures(ase.build.bulk("Cu", cubic=True))
+    places = np.linspace(-1, 1, len(structures))
+    # two minima and a maximum between them
+    for atoms, place in zip(structures, places, strict=True):
+        atoms.calc = SinglePointCalculator(atoms, energy=abs(abs(place) - 0.8) - 0.001 * place)
+    with pytest.raises(ValueError, match=r"^expected energies with one minimum .* bulk modulus -1.01e\+03 GPa"):
+        fit_equation_of_state(structures)

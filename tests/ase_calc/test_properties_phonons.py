@@ -212,3 +212,12 @@ def test_phonons_refuses(files, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "phonopy" else find(name))
     error = fail(*command, files / "silicon.xyz", *out)
     assert error == ('metatomic: error: expected phonopy for phonons, got none; pip install "metatomic-ase[phonons]"')
+
+
+def test_atoms_of_supercells_have_what_models_request():
+    atoms = ase.build.bulk("NaCl", "rocksalt", a=5.6)
+    atoms.set_initial_charges([0.8, -0.8])
+    atoms.info["origin"] = "here"
+    for one in displaced_structures(atoms, (2, 2, 2))[1]:
+        np.testing.assert_array_equal(one.get_initial_charges(), np.where(one.numbers == 11, 0.8, -0.8))
+        assert one.info == {"origin": "here"}

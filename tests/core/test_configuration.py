@@ -191,3 +191,10 @@ def test_written_config_keeps_files(tmp_path):
     assert path.read_text() == "mine"
     assert call("a.pt", "--write-config", path, "--force").exit_code == 0
     assert "force" not in path.read_text(encoding="utf-8")
+
+
+def test_names_beyond_the_first_plane_are_written_and_read(tmp_path):
+    path = tmp_path / "written.yaml"
+    assert call("\U0001d70e.pt", "--write-config", path).exit_code == 0
+    assert call("--config", path).exit_code == 0
+    assert GOT["model"] == "\U0001d70e.pt"

@@ -112,7 +112,9 @@ def _labels(models: "Sequence[str]") -> list[str]:
     """Give names of models, from those of their files, each one once."""
     names = [Path(model).stem for model in models]
     counts = collections.Counter(names)
-    return [name if counts[name] == 1 else f"{name}-{number}" for number, name in enumerate(names, start=1)]
+    labels = [name if counts[name] == 1 else f"{name}-{number}" for number, name in enumerate(names, start=1)]
+    # a file may be named as a number makes of another
+    return labels if len(set(labels)) == len(labels) else [f"{name}-{k}" for k, name in enumerate(names, start=1)]
 
 
 def _has_reference(given: dict[str, Any], images: "Sequence[ase.Atoms]") -> bool:

@@ -78,7 +78,10 @@ def displaced_structures(
     phonon = Phonopy(cell, supercell_matrix=np.asarray(supercell), primitive_matrix=primitive, is_symmetry=symmetry)
     phonon.generate_displacements(distance=displacement)
     displaced: Any = phonon.supercells_with_displacements
-    return phonon, [_atoms(one) for one in (phonon.supercell, *displaced)]
+    # the atom of the given cell that each one of the supercell is an image of
+    cells: Any = phonon.supercell
+    origin = np.array([cells.u2u_map[first] for first in cells.s2u_map])
+    return phonon, [_atoms(one, atoms, origin) for one in (cells, *displaced)]
 
 
 def repeats_for_length(atoms: ase.Atoms, length: float) -> tuple[int, int, int]:
@@ -103,7 +106,13 @@ def repeats_for_length(atoms: ase.Atoms, length: float) -> tuple[int, int, int]:
     return first, second, third
 
 
-def _atoms(cell: Any) -> ase.Atoms:
-    return ase.Atoms(
+def _atoms(cell: Any, given: ase.Atoms, origin: np.ndarray) -> ase.Atoms:
+    """Give a supercell as ASE has it, with what models may request of its atoms."""
+    atoms = ase.Atoms(
         numbers=cell.numbers, cell=cell.cell, scaled_positions=cell.scaled_positions, masses=cell.masses, pbc=True
     )
+    for name, values in given.arrays.items():
+        if name not in atoms.arrays:
+            atoms.set_array(name, values[origin])
+    atoms.info = dict(given.info)
+    return atoms

@@ -129,6 +129,11 @@ def fit_equation_of_state(structures: Sequence[ase.Atoms]) -> EquationOfState:
         fit = AseEquationOfState(volumes, energies, eos="birchmurnaghan")
         fit.fit()
     energy, modulus, derivative, volume = (float(value) for value in fit.eos_parameters)
+    if not (modulus > 0 and volumes[0] < volume < volumes[-1]):
+        raise ValueError(
+            f"expected energies with one minimum between {volumes[0]:.6g} and {volumes[-1]:.6g} Å^3, got an equation "
+            f"with volume {volume:.6g} Å^3 and bulk modulus {modulus / units.GPa:.3g} GPa; see whether energies jump"
+        )
     found = EquationOfState(volumes, energies, volume, energy, modulus / units.GPa, derivative, 0.0)
     residual = float(np.sqrt(np.mean((found.energy_at(volumes) - energies) ** 2)))
     return dataclasses.replace(found, residual=residual)

@@ -272,4 +272,9 @@ def _yaml(value: Any) -> str:
     if value is None or not isinstance(value, (str, int, float)):
         return ""
     text = str(value)
-    return f" {text}" if _PLAIN.fullmatch(text) and text not in _NOTHING else f" {json.dumps(text)}"
+    return f" {text}" if _PLAIN.fullmatch(text) and text not in _NOTHING else f" {_quoted(text)}"
+
+
+def _quoted(text: str) -> str:
+    # two escapes of JSON, as beyond the first plane, are two characters in YAML
+    return json.dumps(text, ensure_ascii=not text.isprintable())
