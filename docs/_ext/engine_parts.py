@@ -28,6 +28,11 @@ def abilities() -> str:
     )
 
 
+def ability_names() -> str:
+    """Give the table of the names that subjects use in ``lacks``."""
+    return table(["name", "what it means"], [[f"``{name}``", what] for name, what in ABILITIES.items()], [30, 70])
+
+
 def can(subject, ability: str) -> bool:
     """Say whether a subject has an ability, and what that is a part of."""
     return not {ability, PART_OF.get(ability)} & subject.lacks.keys()

@@ -12,6 +12,7 @@ from docutils.parsers.rst import Directive, directives
 # name: module and function, imported when a page asks for it
 PARTS = {
     "abilities": ("engine_parts", "abilities"),
+    "ability-names": ("engine_parts", "ability_names"),
     "supported": ("engine_parts", "supported"),
     "options": ("option_parts", "options"),
     "commands": ("command_parts", "commands"),

@@ -75,6 +75,22 @@ def test_outcomes_that_do_not_apply_say_why():
         bench.structures("triclinic")
 
 
+def test_tests_that_have_nothing_to_ask_say_what_to_declare():
+    subject = Declared()
+    subject.lacks = {"triclinic": "cells are boxes"}
+    (outcome,) = run_contract(subject, ["atoms_outside_the_cell"])
+    assert outcome.reason == (
+        "expected a structure that declared can do among outside, got none, as it lacks triclinic; name the test in "
+        "`left_out` of the subject, with the reason"
+    )
+    assert not outcome.meaning
+    with Bench(subject) as bench, pytest.raises(pytest.fail.Exception) as failure:
+        ContractTests().test_contract(bench, standard_tests()["atoms_outside_the_cell"])
+    assert failure.value.msg == f"{outcome.reason}; its name is 'atoms_outside_the_cell'"
+    # pytest would print an error that was being handled once more
+    assert failure.value.__context__ is None
+
+
 @pytest.mark.parametrize("name", ["test_contract", "test_declarations", "pytest_generate_tests", "bench"])
 def test_standard_tests_can_not_be_replaced(name):
     with pytest.raises(TypeError, match=f"got its own {name}; name standard tests with the reason"):

@@ -45,6 +45,11 @@ def test_home_names_every_ability(abilities):
     assert all(len(set(row.values())) == 2 for row in abilities.values())
 
 
+def test_names_of_abilities_are_on_a_page():
+    rows = table_rows("docs/reference/testing.rst")
+    assert ["batch", "several structures in one call of the model"] in rows
+
+
 def test_page_of_engine_gives_reasons():
     rows = table_rows("docs/engines/lammps.rst")
     assert ["several structures in one call of the model", "a step of LAMMPS has one structure"] in rows

@@ -56,7 +56,8 @@ def main(subject: str, tests: tuple[str, ...], as_json: bool) -> None:
             table.add_row(outcome.test, standard_tests()[outcome.test].suite, outcome.status, outcome.reason)
         print_table(table)
         for outcome in failed:
-            click.echo(f"\n{outcome.test}: {standard_tests()[outcome.test].meaning}")
+            if outcome.meaning:
+                click.echo(f"\n{outcome.test}: {outcome.meaning}")
     if failed:
         raise SystemExit(1)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from metatomic_core.engine import Structure
 
-from .errors import ContractError
+from .errors import ContractError, NothingAskedError
 from .models import MODELS
 from .oracles import Oracle
 from .structures import STRUCTURES
@@ -145,14 +145,15 @@ class Bench:
 
         Raises
         ------
-        ContractError
+        NothingAskedError
             If none is left: a test that asks nothing has not passed.
         """
         found = {name: copy.deepcopy(STRUCTURES[name].structure) for name in names if self.can(*STRUCTURES[name].needs)}
         if not found:
-            raise ContractError(
-                f"expected a structure that {self.subject.name} can do among {', '.join(names)}, got none; leave this "
-                "test out with the reason"
+            lacking = sorted({need for name in names for need in STRUCTURES[name].needs if not self.can(need)})
+            raise NothingAskedError(
+                f"expected a structure that {self.subject.name} can do among {', '.join(names)}, got none, as it lacks "
+                f"{', '.join(lacking)}; name the test in `left_out` of the subject, with the reason"
             )
         return found
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from .bench import Bench
-from .errors import ContractError
+from .errors import ContractError, NothingAskedError
 from .subject import ABILITIES, Subject
 
 __all__ = ["ContractError", "Outcome", "StandardTest", "problems_of", "run_contract", "standard_test", "standard_tests"]
@@ -53,11 +53,14 @@ class Outcome:
         "passed", "failed" or "not applicable".
     reason
         Why it failed or does not apply.
+    meaning
+        What the failure probably means; empty where nothing was asked.
     """
 
     test: str
     status: str
     reason: str = ""
+    meaning: str = ""
 
 
 _TABLE: dict[str, StandardTest] = {}
@@ -176,5 +179,6 @@ def _outcome(bench: Bench, test: StandardTest) -> Outcome:
         test.run(bench)
     except Exception as error:  # noqa: BLE001  (a subject that raises fails the test)
         text = " ".join(str(error).split()) or type(error).__name__
-        return Outcome(test.name, FAILED, text)
+        # no result is wrong where nothing was asked
+        return Outcome(test.name, FAILED, text, "" if isinstance(error, NothingAskedError) else test.meaning)
     return Outcome(test.name, PASSED)

@@ -15,7 +15,7 @@ import pytest
 
 from .bench import Bench
 from .contract import StandardTest, problems_of, standard_tests, why_not
-from .errors import ContractError
+from .errors import ContractError, NothingAskedError
 from .subject import Subject
 
 # what subclasses must leave as it is, so that no standard test is lost without a reason
@@ -103,5 +103,12 @@ class ContractTests:
         """
         try:
             standard_test.run(bench)
+        except NothingAskedError as error:
+            # no result is wrong: the meaning of the test would mislead
+            failure = f"{error}; its name is '{standard_test.name}'"
         except ContractError as error:
-            pytest.fail(f"{error}\n\nwhat this probably means: {standard_test.meaning}", pytrace=False)
+            failure = f"{error}\n\nwhat this probably means: {standard_test.meaning}"
+        else:
+            return
+        # out of the handler, as pytest prints the error that is being handled once more
+        pytest.fail(failure, pytrace=False)
