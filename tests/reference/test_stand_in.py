@@ -98,6 +98,22 @@ def test_programs_of_others_find_us_by_that_name(tmp_path):
     assert run(*command) == "__main__ ['-m', 'metatomic']\n"
 
 
+def test_wrappers_have_their_other_names():
+    run(
+        "-c",
+        "from metatomic_core.foreign.stand_in import stand_in\n"
+        "stand_in()\n"
+        "import metatomic.torch as mta\n"
+        "from metatomic.torch.dftd3 import DFTD3\n"
+        "from metatomic.torch.heat_flux import HeatFlux\n"
+        "from metatomic.torch.weighted_sum import WeightedSum\n"
+        "from metatomic_core import combining, dftd3, heat_flux\n"
+        "assert mta.dftd3.DFTD3 is DFTD3 is dftd3.DFTD3\n"
+        "assert mta.heat_flux.HeatFlux is HeatFlux is heat_flux.HeatFlux\n"
+        "assert mta.weighted_sum.WeightedSum is WeightedSum is combining.WeightedSum\n",
+    )
+
+
 def test_standing_in_comes_before_the_import():
     late = "import metatomic.torch\nfrom metatomic_core.foreign.stand_in import stand_in\nstand_in()"
     result = subprocess.run([sys.executable, "-c", late], capture_output=True, text=True, check=False)

@@ -15,8 +15,8 @@ from typing import Any
 
 # loaded by its name when it is wanted: all of the package is above this module
 _PACKAGE = "metatomic_core"
-# Modules in it that programs import by their names.
-_MODULES = ("heat_flux", "o3")
+# Modules that programs import by their names, and where in the package their names are.
+_MODULES = {"dftd3": "dftd3", "heat_flux": "heat_flux", "o3": "o3", "weighted_sum": "combining"}
 
 
 class _StandIn(types.ModuleType):
@@ -54,8 +54,10 @@ def stand_in() -> None:
     parent = types.ModuleType("metatomic")
     parent.torch = module  # type: ignore[attr-defined]
     sys.modules["metatomic"], sys.modules["metatomic.torch"] = parent, module
-    for name in _MODULES:
-        sys.modules[f"metatomic.torch.{name}"] = importlib.import_module(f"{_PACKAGE}.{name}")
+    for name, where in _MODULES.items():
+        found = importlib.import_module(f"{_PACKAGE}.{where}")
+        sys.modules[f"metatomic.torch.{name}"] = found
+        setattr(module, name, found)
 
 
 def main(arguments: list[str]) -> None:
