@@ -24,8 +24,9 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "inventories"]
+exclude_patterns = ["_build", "inventories", "tutorials", "sg_execution_times.rst"]
 default_role = "name"
 html_theme = "furo"
 html_title = "metatomic-core"
@@ -78,6 +79,22 @@ nitpick_ignore = [
     ("py:class", "Calculator"),
     ("py:class", "ase.calculators.calculator.Calculator"),
 ]
+
+# The tutorials: scripts in docs/tutorials are run, and become pages in docs/gallery, which is not kept in git. A script
+# that fails ends the build; nothing that changes from build to build is shown.
+sphinx_gallery_conf = {
+    "examples_dirs": "tutorials",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "tutorials.position",
+    "capture_repr": (),
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "write_computation_times": False,
+    "show_signature": False,
+    "download_all_examples": False,
+    "plot_gallery": "True",
+}
 
 napoleon_numpy_docstring = True
 napoleon_google_docstring = False

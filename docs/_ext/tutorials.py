@@ -1,0 +1,21 @@
+"""The order of the tutorials: each builds on those before it."""
+
+from pathlib import Path
+
+ORDER = (
+    "train_silicon",
+    "write_a_model",
+    "many_structures",
+    "uncertainty",
+    "neighbor_lists",
+    "path_integrals",
+    "map_of_structures",
+    "compile_a_model",
+    "combine_models",
+    "check_a_model",
+)
+
+
+def position(filename):
+    """Give the place of a script; one that has no place is an error."""
+    return ORDER.index(Path(filename).stem)
