@@ -8,9 +8,7 @@ ORDER = (
     "many_structures",
     "uncertainty",
     "neighbor_lists",
-    "path_integrals",
     "map_of_structures",
-    "compile_a_model",
     "combine_models",
     "check_a_model",
 )

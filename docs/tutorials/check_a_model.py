@@ -2,8 +2,9 @@
 Check a model
 =============
 
-A model may be wrong in ways that no parity plot shows: a step in the energy at the cutoff heats every long run. `check_model`
-asks what potentials promise, and needs no reference data. Here it looks at a right model, and at a broken one.
+A model may be wrong in ways that no parity plot shows: a step in the energy at the cutoff heats every long run.
+`check_model` asks what potentials promise, and needs no reference data. Here it looks at a right model, and at a
+broken one.
 """
 
 import tempfile
@@ -21,7 +22,8 @@ from metatomic_core.potentials import lennard_jones
 # Two models
 # ----------
 #
-# The same potential, its energy taken smoothly to zero at the cutoff, and cut off. What differs is hard to see in a plot.
+# The same potential, its energy taken smoothly to zero at the cutoff, and cut off. What differs is hard to see in a
+# plot.
 
 folder = Path(tempfile.mkdtemp())
 models = {
@@ -42,14 +44,14 @@ axes.legend(frameon=False)
 # What the checks say
 # -------------------
 #
-# Each finding has a grade, and says in a sentence what it means. Without ``only`` all checks are asked, and all engines that
-# are installed are compared.
+# Each finding has a grade, and says in a sentence what it means. Without ``only`` all checks are asked, and all
+# engines that are installed are compared.
 
 for name in models:
     report = check_model(folder / f"{name}.pt", only=["continuity", "forces"], engines=[], effort="quick")
     print(f"{name}: {report.grade.value}")
-    for asked, finding in zip(report.checks, report.findings, strict=True):
-        print(f"    {asked.name}: {finding.grade.value}")
+    for finding in report.findings:
+        print(f"    {finding.check}: {finding.grade.value}")
 
 # %%
 # The forces of the broken model are right, as derivatives: it is the energy that jumps, which derivatives do not see.

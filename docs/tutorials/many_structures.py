@@ -3,8 +3,8 @@ Many structures at once
 =======================
 
 Screening means the same thing for many small structures. One at a time, most of the time goes into what each call of a
-model costs besides its arithmetic. :py:mod:`metatomic_ase.batched` evaluates them together; each structure takes the steps
-that it would take alone.
+model costs besides its arithmetic. :py:mod:`metatomic_ase.batched` evaluates them together; each structure takes the
+steps that it would take alone.
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +21,8 @@ from metatomic_core.potentials import stillinger_weber
 # An equation of state
 # --------------------
 #
-# Crystals of silicon at seven volumes, with atoms displaced. `relax` brings them back with one call of the model for all of
-# them; crystals that are done make place for others.
+# Crystals of silicon at seven volumes, with atoms displaced. `relax` brings them back with one call of the model for
+# all of them; crystals that are done make place for others.
 
 calculator = MetatomicCalculator(stillinger_weber())
 crystals = [bulk("Si", a=a, cubic=True) for a in np.linspace(5.25, 5.65, 7)]
@@ -53,8 +53,9 @@ axes.set(xlabel="volume (Å³/atom)", ylabel="energy (eV/atom)")
 # Any algorithm
 # -------------
 #
-# `run_together` takes a function of one structure, written as if it were the only one. Where it asks for forces, it waits
-# for those of all others. Each crystal has random numbers of its own, so that results do not depend on who else is there.
+# `run_together` takes a function of one structure, written as if it were the only one. Where it asks for forces, it
+# waits for those of all others. Each crystal has random numbers of its own, so that results do not depend on who else
+# is there.
 
 
 def heat(atoms):

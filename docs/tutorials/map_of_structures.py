@@ -2,8 +2,8 @@
 A map of structures
 ===================
 
-What a model has learned about surroundings is in its *features*. Structures with similar ones are similar for the model, and
-a map of them shows what a data set holds. A small model that gives features only is enough for one.
+What a model has learned about surroundings is in its *features*. Structures with similar ones are similar for the
+model, and a map of them shows what a data set holds. A small model that gives features only is enough for one.
 """
 
 from typing import Dict, List, Optional
@@ -63,8 +63,8 @@ calculator = MetatomicCalculator(AtomisticModel(Shells().eval(), ModelMetadata(n
 # The map
 # -------
 #
-# Silicon in three lattices, each with atoms displaced a little. Principal components of the features are two directions in
-# which the structures differ most.
+# Silicon in three lattices, each with atoms displaced a little. Principal components of the features are two
+# directions in which the structures differ most.
 
 lattices = {"diamond": 5.43, "bcc": 3.1, "fcc": 3.9}
 frames, kinds = [], []
@@ -88,7 +88,7 @@ axes.set(xlabel="first component", ylabel="second component")
 axes.legend(frameon=False)
 
 # %%
-# To look at the structures behind the points, ``chemiscope.write_input`` makes a file of ``frames`` and ``coordinates`` that
-# https://chemiscope.org opens in a browser.
+# To look at the structures behind the points, ``chemiscope.write_input`` makes a file of ``frames`` and
+# ``coordinates`` that https://chemiscope.org opens in a browser.
 #
 # Next: take a model that :doc:`was imported </importing>`, whose features know about elements and angles, too.

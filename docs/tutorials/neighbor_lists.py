@@ -2,8 +2,8 @@
 Neighbors across periodic boundaries
 ====================================
 
-A model gets pairs, and never asks how the engine found them. What is in such a list, why the same two atoms may be in it
-many times, and what *full* and *half* mean, is drawn here. :doc:`/conventions` has the rules in one place.
+A model gets pairs, and never asks how the engine found them. What is in such a list, why the same two atoms may be in
+it many times, and what *full* and *half* mean, is drawn here. :doc:`/conventions` has the rules in one place.
 """
 
 import matplotlib.pyplot as plt
@@ -17,8 +17,8 @@ from metatomic_core.neighbor_lists import NeighborLists
 # A cell smaller than the cutoff
 # ------------------------------
 #
-# Two atoms in a flat cell whose edges are about 3 Å, periodic along two of its vectors, and a cutoff of 4 Å. Pairs are told
-# apart by their *shift*: by how many cells the neighbor lies away.
+# Two atoms in a flat cell whose edges are about 3 Å, periodic along two of its vectors, and a cutoff of 4 Å. Pairs are
+# told apart by their *shift*: by how many cells the neighbor lies away.
 
 atoms = Atoms("HO", [(0.6, 0.6, 0), (1.9, 1.5, 0)], cell=[[3, 0, 0], [0.8, 3, 0], [0, 0, 10]], pbc=[True, True, False])
 CUTOFF = 4.0
@@ -39,16 +39,17 @@ for (first, second, *shift), vector in list(zip(pairs.tolist(), vectors, strict=
 print(len(pairs), "pairs, and", sum(pairs[:, 0] == pairs[:, 1]), "of an atom with its own images")
 
 # %%
-# Each vector is :math:`\mathbf{r}_j - \mathbf{r}_i + \mathbf{S} \mathbf{h}`, with the shift :math:`\mathbf{S}` and the cell
-# :math:`\mathbf{h}`, whose vectors are rows. Models take it as it is; to compute it again from positions wants the shift.
+# Each vector is :math:`\mathbf{r}_j - \mathbf{r}_i + \mathbf{S} \mathbf{h}`, with the shift :math:`\mathbf{S}` and the
+# cell :math:`\mathbf{h}`, whose vectors are rows. Models take it as it is; to compute it again from positions wants
+# the shift.
 
 i, j, shifts = pairs[:, 0], pairs[:, 1], pairs[:, 2:]
 again = atoms.positions[j] - atoms.positions[i] + shifts @ atoms.cell.array
 print("vectors are these:", np.allclose(again, vectors))
 
 # %%
-# The neighbors of the first atom: those inside of the circle, wherever they are. Taking the nearest image alone would find
-# two, and be wrong.
+# The neighbors of the first atom: those inside of the circle, wherever they are. Taking the nearest image alone would
+# find two, and be wrong.
 
 figure, axes = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
 corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]) @ atoms.cell.array[:2, :2]
@@ -66,8 +67,8 @@ axes.set(xlim=(-4.2, 5.4), ylim=(-4.2, 5.4), aspect="equal", xlabel="x (Å)", yl
 # Full and half
 # -------------
 #
-# A full list has each pair from both ends, which is what sums over neighbors of each atom want; a half list has one of the
-# two, which is less work for energies of pairs. In periodic directions only are there images at all.
+# A full list has each pair from both ends, which is what sums over neighbors of each atom want; a half list has one of
+# the two, which is less work for energies of pairs. In periodic directions only are there images at all.
 
 for pbc in ((True, True, False), (True, False, False), (False, False, False)):
     counts = [len(find(full_list, pbc)[0]) for full_list in (True, False)]

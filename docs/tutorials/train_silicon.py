@@ -31,8 +31,8 @@ folder = Path(tempfile.mkdtemp())
 # Data
 # ----
 #
-# Crystals of several volumes, with all atoms displaced at random. The last eight are never trained on: they tell whether
-# the model has learned the potential, or only these structures.
+# Crystals of several volumes, with all atoms displaced at random. The last eight are never trained on: they tell
+# whether the model has learned the potential, or only these structures.
 
 
 def displaced(seed):
@@ -53,9 +53,9 @@ forces = torch.stack([torch.from_numpy(atoms.get_forces()) for atoms in frames])
 # The model
 # ---------
 #
-# Each atom sees its neighbors through smooth functions of distance. Sums of these, of unit vectors and of their products
-# describe the surroundings; squares of the sums do not change when everything is turned, and know about angles. A small
-# network makes an energy of them. Forces are not written: they are derived from the energy.
+# Each atom sees its neighbors through smooth functions of distance. Sums of these, of unit vectors and of their
+# products describe the surroundings; squares of the sums do not change when everything is turned, and know about
+# angles. A small network makes an energy of them. Forces are not written: they are derived from the energy.
 
 
 class SmallPotential(torch.nn.Module):
@@ -124,7 +124,7 @@ def predict(part):
 
 
 module.requires_grad_(True).train()
-EPOCHS = 400
+EPOCHS = 300
 optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
 for epoch in range(EPOCHS):
@@ -153,8 +153,9 @@ print(f"error of energies {1000 * float((energy - energies[test]).abs().mean()) 
 # One file, three engines
 # -----------------------
 #
-# Saved once, the model runs in ASE, i-PI and LAMMPS, each with its own units and neighbor lists. What they say about one
-# structure is compared through the subjects of :py:mod:`metatomic_core.testing`, which start the engines themselves.
+# Saved once, the model runs in ASE, i-PI and LAMMPS, each with its own units and neighbor lists. What they say about
+# one structure is compared through the subjects of :py:mod:`metatomic_core.testing`, which start the engines
+# themselves.
 
 module.eval().requires_grad_(False)
 AtomisticModel(module, ModelMetadata(name="Small silicon"), capabilities).save(folder / "silicon.pt")

@@ -2,9 +2,9 @@
 Uncertainty in molecular dynamics
 =================================
 
-A model knows what it has been trained on. Models that were trained alike agree there, and differ elsewhere: their spread
-tells a run that has left known ground. Here three potentials for argon that agree at its minimum stand for five trained
-networks.
+A model knows what it has been trained on. Models that were trained alike agree there, and differ elsewhere: their
+spread tells a run that has left known ground. Here three potentials for argon that agree at its minimum stand for five
+trained networks.
 """
 
 import warnings
@@ -23,8 +23,8 @@ from metatomic_core.potentials import lennard_jones
 # A committee
 # -----------
 #
-# `combine` makes one model of several: its energy and forces are their means, and their standard deviation is the energy's
-# uncertainty. Saved, it is one file for all engines (:doc:`/combine`).
+# `combine` makes one model of several: its energy and forces are their means, and their standard deviation is the
+# energy's uncertainty. Saved, it is one file for all engines (:doc:`/combine`).
 
 sigmas = 3.40 + 0.02 * np.arange(-1, 2)
 members = [lennard_jones("Ar", epsilon=0.0104, sigma=sigma, cutoff=7.0) for sigma in sigmas]
@@ -36,8 +36,8 @@ calculator = MetatomicCalculator(committee, uncertainty_threshold=None)
 # A run that gets hotter
 # ----------------------
 #
-# A crystal is heated from 20 K to 600 K, far beyond its melting point. Collisions get harder, atoms come closer than in any
-# crystal at rest, and the members disagree there: about the repulsion, which grows with the twelfth power.
+# A crystal is heated from 20 K to 600 K, far beyond its melting point. Collisions get harder, atoms come closer than
+# in any crystal at rest, and the members disagree there: about the repulsion, which grows with the twelfth power.
 
 atoms = bulk("Ar", a=5.4, cubic=True).repeat(2)
 atoms.calc = calculator
@@ -84,8 +84,10 @@ print("warned:", any("uncertain" in str(one.message) for one in caught))
 # `get_ensemble` has what each member says. Where forces spread, structures are worth labelling even if energies agree.
 
 ensemble = calculator.get_ensemble(atoms, derivatives=True)
-print(f"spread of forces: {np.std(ensemble.forces, axis=0).max():.3f} eV/Å, of {np.abs(ensemble.forces).max():.1f} eV/Å")
+print(
+    f"spread of forces: {np.std(ensemble.forces, axis=0).max():.3f} eV/Å, of {np.abs(ensemble.forces).max():.1f} eV/Å"
+)
 
 # %%
-# Next: train some networks of :doc:`train_silicon` with other seeds, and combine these. ``metatomic md`` has the same guard as
-# ``--uncertainty-threshold``, and the client of i-PI as ``--max-uncertainty`` (:doc:`/engines/ipi`).
+# Next: train some networks of :doc:`train_silicon` with other seeds, and combine these. ``metatomic md`` has the same
+# guard as ``--uncertainty-threshold``, and the client of i-PI as ``--max-uncertainty`` (:doc:`/engines/ipi`).

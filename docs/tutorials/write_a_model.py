@@ -30,8 +30,8 @@ from metatomic_core.authors import energy_output, pairs, sum_at_atoms
 #
 # ``requested_neighbor_lists`` says which pairs it needs; the engine finds them, across periodic boundaries too. `pairs`
 # makes tensors of them: the atom that each pair belongs to, its neighbor, and the vector between them. The list is
-# *full*: each pair is there from both ends, so that each atom takes half of its energy. The factor at the end takes energy
-# and force to zero at the cutoff: with a step there, molecular dynamics would not conserve energy.
+# *full*: each pair is there from both ends, so that each atom takes half of its energy. The factor at the end takes
+# energy and force to zero at the cutoff: with a step there, molecular dynamics would not conserve energy.
 
 
 class Morse(torch.nn.Module):
@@ -91,8 +91,8 @@ axes.set(xlabel="distance (Å)", ylabel="energy (eV)", ylim=(-0.4, 0.5))
 # Dynamics
 # --------
 #
-# The total energy of a run without a thermostat stays where it was, if forces are the derivatives of the energy. They are,
-# because nobody wrote them.
+# The total energy of a run without a thermostat stays where it was, if forces are the derivatives of the energy. They
+# are, because nobody wrote them.
 
 atoms = bulk("Cu", a=3.61, cubic=True).repeat(2)
 atoms.calc = calculator
@@ -102,8 +102,10 @@ start = atoms.get_total_energy()
 for _ in range(5):
     dynamics.run(20)
     drift = 1000 * (atoms.get_total_energy() - start) / len(atoms)
-    print(f"{2 * dynamics.nsteps:4d} fs  {atoms.get_temperature():4.0f} K  change of total energy {abs(drift):.1f} meV/atom")
+    print(
+        f"{2 * dynamics.nsteps:4d} fs  {atoms.get_temperature():4.0f} K  change of total energy {abs(drift):.1f}
+meV/atom"     )
 
 # %%
 # Next: give ``depth`` as a :py:class:`torch.nn.Parameter` and train it (:doc:`train_silicon`); run the file in LAMMPS
-# (:doc:`/engines/lammps`) or i-PI (:doc:`/engines/ipi`); compile it (:doc:`compile_a_model`).
+# (:doc:`/engines/lammps`) or i-PI (:doc:`/engines/ipi`); compile it (:doc:`/compile`).

@@ -24,10 +24,13 @@ def test_order_names_each_script():
 def test_script_has_title_text_and_results(path):
     source = path.read_text("utf-8")
     title, underline, *rest = (ast.get_docstring(ast.parse(source)) or "").splitlines()
-    assert title and underline == "=" * len(title) and any(rest)
+    assert title
+    assert underline == "=" * len(title)
+    assert any(rest)
     # blocks of text, each of some words
     blocks = re.findall(r"^# %%\n((?:#.*\n)+)", source, re.MULTILINE)
-    assert len(blocks) >= 3 and all(len(block.split()) > 5 for block in blocks)
+    assert len(blocks) >= 3
+    assert all(len(block.split()) > 5 for block in blocks)
     assert "Next: " in blocks[-1] or "Next: " in source.rpartition("# %%")[2]
     assert "print(" in source or "plt.subplots(" in source
 
