@@ -123,7 +123,7 @@ def predict(part):
     return energy, -torch.stack(gradients)
 
 
-module.requires_grad_(True).train()
+module.requires_grad_(requires_grad=True).train()
 EPOCHS = 300
 optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
@@ -157,7 +157,7 @@ print(f"error of energies {1000 * float((energy - energies[test]).abs().mean()) 
 # one structure is compared through the subjects of :py:mod:`metatomic_core.testing`, which start the engines
 # themselves.
 
-module.eval().requires_grad_(False)
+module.eval().requires_grad_(requires_grad=False)
 AtomisticModel(module, ModelMetadata(name="Small silicon"), capabilities).save(folder / "silicon.pt")
 atoms = frames[-1]
 structure = Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)

@@ -102,9 +102,7 @@ start = atoms.get_total_energy()
 for _ in range(5):
     dynamics.run(20)
     drift = 1000 * (atoms.get_total_energy() - start) / len(atoms)
-    print(
-        f"{2 * dynamics.nsteps:4d} fs  {atoms.get_temperature():4.0f} K  change of total energy {abs(drift):.1f}
-meV/atom"     )
+    print(f"{2 * dynamics.nsteps:4d} fs  {atoms.get_temperature():4.0f} K  drift {abs(drift):.1f} meV/atom")
 
 # %%
 # Next: give ``depth`` as a :py:class:`torch.nn.Parameter` and train it (:doc:`train_silicon`); run the file in LAMMPS
