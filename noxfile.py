@@ -333,9 +333,11 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation, with warnings as errors, and check what is in the pages."""
-    install_packages(session, PACKAGES, "sphinx", "furo", "pytest")
-    session.run("sphinx-build", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build/html")
+    """Build the documentation, which runs the tutorials, with warnings as errors, and check what is in the pages."""
+    install_packages(session, PACKAGES, "sphinx", "furo", "sphinx-gallery", "pytest")
+    session.run("metatomic-lammps", "build")  # before a tutorial does, and prints it
+    build = ["sphinx-build", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build/html"]
+    session.run(*build, env={"OMP_NUM_THREADS": "1"})
     session.run("pytest", "tests/docs/test_built.py", *session.posargs)
 
 

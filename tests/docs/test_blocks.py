@@ -10,7 +10,7 @@ pytest.importorskip("markdown_it", reason="`nox -s walkthrough` has the parsers 
 from doc_pages import OTHER_LANGUAGES, PAGES, ROOT, code_blocks
 
 # made by the session `docs`, or looked at by tests of their own
-ELSEWHERE = ("docs/_build", "docs/tutorials")
+ELSEWHERE = ("docs/_build", "docs/gallery", "docs/tutorials")
 DIRECTIVE = re.compile(r"^\s*\.\. (?:code-block|code|sourcecode|literalinclude|parsed-literal)::", re.MULTILINE)
 LITERAL = re.compile(r"^(?!\s*\.\. ).*::\n\s*\n", re.MULTILINE)
 COMMAND = re.compile(r"^\s*(?:\$ )?(?:metatomic(?:-\w+)*|pip|python3?|conda|cmake|mpiexec|git|i-pi\S*) ", re.MULTILINE)
