@@ -7,10 +7,13 @@ ORDER = (
     "write_a_model",
     "many_structures",
     "uncertainty",
+    "path_integrals",
     "neighbor_lists",
     "map_of_structures",
     "combine_models",
     "check_a_model",
+    # last, as it sets the cache of this process
+    "compile_a_model",
 )
 
 

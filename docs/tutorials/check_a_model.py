@@ -51,7 +51,7 @@ for name in models:
     report = check_model(folder / f"{name}.pt", only=["continuity", "forces"], engines=[], effort="quick")
     print(f"{name}: {report.grade.value}")
     for finding in report.findings:
-        print(f"    {finding.check}: {finding.grade.value}")
+        print(f"    {finding.check} {finding.part}: {finding.grade.value}")
 
 # %%
 # The forces of the broken model are right, as derivatives: it is the energy that jumps, which derivatives do not see.
