@@ -30,17 +30,16 @@ folder = Path(tempfile.mkdtemp())
 file = folder / "silicon.pt"
 stillinger_weber().save(file, exported=True)
 os.environ["METATOMIC_CACHE"] = str(folder / "cache")
-done = subprocess.run(
-    ["metatomic", "compile", str(file), "--flavor", "forces"], check=True, capture_output=True, text=True
-)
+command = ["metatomic", "compile", str(file), "--flavor", "forces"]
+done = subprocess.run(command, check=True, capture_output=True, text=True)
 print("compiled" if "differs by" in done.stdout else done.stdout)
 
 # %%
 # The same numbers
 # ----------------
 #
-# ``kernel`` says how a model is run: ``script``, ``compiled``, or ``auto``, the default, which takes compiled code where
-# there is some that fits.
+# ``kernel`` says how a model is run: ``script``, ``compiled``, or ``auto``, the default, which takes compiled code
+# where there is some that fits.
 
 atoms = bulk("Si", "diamond", 5.43, cubic=True).repeat(3)
 atoms.rattle(0.05, seed=0)
