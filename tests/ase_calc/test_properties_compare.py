@@ -108,6 +108,13 @@ def test_energies_of_species_are_no_errors_if_shifted(files, tmp_path):
     assert errors["species"]["largest"] < 1e-4
 
 
+@pytest.mark.parametrize(("shift", "index", "fitted"), [("mean", ":1", 1), ("species", ":1", 1), ("species", "3:5", 2)])
+def test_shift_that_leaves_no_errors_is_refused(files, tmp_path, shift, index, fitted):
+    arguments = [files / "mixture.pt", files / "shifted.extxyz", "-o", tmp_path / "out", "--picture", "none"]
+    message = fail("compare", *arguments, "--shift", shift, "--index", index)
+    assert f"expected more structures than energies that are fitted, {fitted}, for `shift` '{shift}'" in message
+
+
 def test_first_model_is_the_reference_without_values(files, tmp_path):
     models = [files / "mixture.pt", files / "argon.pt"]
     data = run(*models, files / "bare.extxyz", "-o", tmp_path / "out", "--picture", "none")

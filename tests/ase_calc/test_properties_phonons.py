@@ -221,3 +221,14 @@ def test_atoms_of_supercells_have_what_models_request():
     for one in displaced_structures(atoms, (2, 2, 2))[1]:
         np.testing.assert_array_equal(one.get_initial_charges(), np.where(one.numbers == 11, 0.8, -0.8))
         assert one.info == {"origin": "here"}
+
+
+def test_charged_structures_are_refused_in_supercells():
+    atoms = ase.build.bulk("Si")
+    atoms.info["charge"] = 1
+    with pytest.raises(
+        ValueError, match="expected a structure without charge and spin for phonons in a supercell, got 1"
+    ):
+        displaced_structures(atoms, (2, 2, 2))
+    supercell, *_ = displaced_structures(atoms, (1, 1, 1))[1]
+    assert supercell.info["charge"] == 1

@@ -179,3 +179,27 @@ def test_energy_forces_and_stress_are_one_average():
     with counted.calls(1):
         atoms.get_potential_energy()
     assert "forces" not in atoms.calc.results
+
+
+class Pulled(torch.nn.Module):
+    """A field that is given with each atom."""
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        pulls = torch.cat([system.get_data("ase::arrays::pulls").block_by_id(0).values for system in systems])
+        energies = (pulls.reshape(-1, 3) * all_positions(systems)).sum(1)
+        return {"energy": energy_output(systems, energies, outputs["energy"], selected_atoms)}
+
+    def requested_inputs(self) -> Dict[str, ModelOutput]:
+        return {"ase::arrays::pulls": ModelOutput(sample_kind="atom")}
+
+
+def test_inputs_that_may_turn_are_refused():
+    atoms = crystal()
+    atoms.set_array("pulls", np.ones((5, 3)))
+    calculator = SymmetrizedCalculator(MetatomicCalculator(wrap(Pulled(), interaction_range=0.0)), l_max=1)
+    with pytest.raises(
+        ValueError, match="expected inputs that do not turn with the structure, got 'ase::arrays::pulls'"
+    ):
+        calculator.get_potential_energy(atoms)

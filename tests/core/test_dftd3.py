@@ -142,6 +142,9 @@ def test_ensemble_is_told_to_stay():
     kinds = {"energy": ATOM, "energy_ensemble": ATOM}
     with pytest.warns(UserWarning, match="'energy_ensemble' stays without dispersion"):
         DFTD3.wrap(wrap(TwoLists(), kinds), damping_params={"energy": PBE})
+    kinds = {"energy": ATOM, "non_conservative_force": ModelOutput(unit="eV/angstrom", sample_kind="atom")}
+    with pytest.warns(UserWarning, match="'non_conservative_force' stays without dispersion"):
+        DFTD3.wrap(wrap(TwoLists(), kinds), damping_params={"energy": PBE})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ What symmetry a model has learned only nearly, it then has but for what the grid
 carries this with it, into all engines, is `metatomic_core.o3.SymmetrizedModel`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import ase
@@ -149,6 +149,7 @@ class SymmetrizedCalculator(Watching):
         with_energy: bool = self.base_calculator.parameters["do_gradients_with_energy"]
         # as the calculator does by itself, for algorithms that ask for energy and forces one after the other
         derivatives = bool({"forces", "stress"} & set(properties)) or with_energy
+        _check_turn(atoms, self.base_calculator.engine.model.requested_inputs())
         for start in range(0, len(self._matrices), self._batch_size):
             part = slice(start, start + self._batch_size)
             found = self.base_calculator.compute_energy(
@@ -159,6 +160,14 @@ class SymmetrizedCalculator(Watching):
             for index, (weight, matrix) in enumerate(zip(self._weights[part], self._matrices[part], strict=True)):
                 given = {name: found[name][index] for name in _AXES if name in found}
                 yield weight, matrix, {name: np.asarray(value) for name, value in given.items() if value is not None}
+
+
+def _check_turn(atoms: ase.Atoms, inputs: Iterable[str]) -> None:
+    """Refuse inputs of atoms that may be vectors, of which nobody says whether they turn with the structure."""
+    for name in inputs:
+        key = name.rpartition("::")[2]
+        if key not in _VECTORS and np.shape(atoms.arrays.get(key))[1:] == (3,):
+            raise ValueError(f"expected inputs that do not turn with the structure, got '{name}' with three components")
 
 
 def _orientation(atoms: ase.Atoms, matrix: np.ndarray) -> ase.Atoms:

@@ -177,7 +177,10 @@ class Study:
 
     def settings(self, origin: Mapping[str, Any], *structures: "ase.Atoms") -> dict[str, Any]:
         """Give what must be the same in a run that goes on."""
-        read = [[one.numbers.tolist(), one.cell.array.tolist(), one.positions.tolist()] for one in structures]
+        from ase.io.jsonio import encode
+
+        # all that a model or an optimizer may look at: boundaries, constraints, charges and other data, too
+        read = [encode(one.todict()) for one in structures]
         return {"sha256": origin["model"]["sha256"], "options": origin["options"], "structures": read}
 
     def computed(

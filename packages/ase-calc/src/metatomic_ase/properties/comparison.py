@@ -182,9 +182,20 @@ def _shifted(errors: Errors, structures: Mapping[int, ase.Atoms], shift: str) ->
     """Take the energies of species, or of atoms of any kind, that fit the differences best from what is predicted."""
     difference = errors.predicted - errors.reference
     if shift == "mean":
+        _check_more(len(difference), 1, shift)
         return dataclasses.replace(errors, predicted=errors.predicted - difference.mean())
     compared = [structures[number] for number in errors.structures]
     species = sorted({number for atoms in compared for number in atoms.numbers.tolist()})
     parts = np.array([[np.mean(atoms.numbers == one) for one in species] for atoms in compared])
-    energies = np.linalg.lstsq(parts, difference, rcond=None)[0]
+    energies, _, rank, _ = np.linalg.lstsq(parts, difference, rcond=None)
+    _check_more(len(difference), rank, shift)
     return dataclasses.replace(errors, predicted=errors.predicted - parts @ energies)
+
+
+def _check_more(n_structures: int, n_fitted: int, shift: str) -> None:
+    """Refuse a fit that leaves no errors whatever a model predicts."""
+    if n_structures <= n_fitted:
+        raise ValueError(
+            f"expected more structures than energies that are fitted, {n_fitted}, for `shift` '{shift}', got "
+            f"{n_structures}; give more of them, or no `shift`"
+        )

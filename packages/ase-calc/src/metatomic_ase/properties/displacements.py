@@ -1,7 +1,7 @@
 """Displaced supercells for phonons, as phonopy finds them."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ase
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # of a supercell: more than any memory is enough for
 _MOST_ATOMS = 200_000
+# of structures as a whole, with what they are where nobody says more
+_OF_STRUCTURE = {"charge": 0, "total_charge": 0, "spin": 1, "spin_multiplicity": 1, "multiplicity": 1}
 
 
 def check_phonopy() -> None:
@@ -114,5 +116,17 @@ def _atoms(cell: Any, given: ase.Atoms, origin: np.ndarray) -> ase.Atoms:
     for name, values in given.arrays.items():
         if name not in atoms.arrays:
             atoms.set_array(name, values[origin])
+    if len(atoms) > len(given):
+        _check_of_structure(given.info)
     atoms.info = dict(given.info)
     return atoms
+
+
+def _check_of_structure(info: Mapping[str, Any]) -> None:
+    """Refuse what a supercell has more of, in a way that only who asks can know."""
+    for name, usual in _OF_STRUCTURE.items():
+        if name in info and info[name] != usual:
+            raise ValueError(
+                f"expected a structure without charge and spin for phonons in a supercell, got {info[name]} for "
+                f"'{name}'; take a supercell for the structure itself"
+            )

@@ -30,6 +30,10 @@ CUTOFF, COORDINATION_CUTOFF = 50.0, 25.0
 _TABLES = ("rcov", "r4r2", "c6", "cn_ref")
 
 
+# what an energy has beside it that this does not correct
+_WITHOUT = ("energy_ensemble", "non_conservative_force", "non_conservative_stress")
+
+
 class DFTD3:
     """Models with dispersion added to their energies; `wrap` makes them."""
 
@@ -133,9 +137,9 @@ def _damping(given: Mapping[str, Mapping[str, float]], inside: Inside) -> dict[s
             what = "no unit" if output.unit == "" else "gradients that the model gives itself"
             raise ValueError(f"expected energies with a unit, differentiated by the engine, got '{asked}' with {what}")
         found[names[name]] = _checked(parameters, asked)
-    ensembles = [name for name in names if base_quantity(name) == "energy_ensemble"]
-    if ensembles:
-        warnings.warn(f"'{', '.join(ensembles)}' stays without dispersion", stacklevel=3)
+    others = [name for name in names if base_quantity(name) in _WITHOUT]
+    if others:
+        warnings.warn(f"'{', '.join(others)}' stays without dispersion", stacklevel=3)
     return found
 
 
