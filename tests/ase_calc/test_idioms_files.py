@@ -4,6 +4,7 @@ import copy
 import json
 import multiprocessing
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 
 import ase
 import ase.db
@@ -191,8 +192,9 @@ def test_other_processes_give_the_same(path):
     crystals = [crystal(), crystal(2)]
     calculators = [MetatomicCalculator(path), MetatomicCalculator(argon_model())]
     expected = [one.get_property("energy", atoms) for one, atoms in zip(calculators, crystals, strict=True)]
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        found = pool.map(energy_elsewhere, list(zip(calculators, crystals, strict=True)))
+    # a pool of `multiprocessing` would wait for a process that died, this one says so
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(energy_elsewhere, list(zip(calculators, crystals, strict=True)), timeout=300))
     assert found == pytest.approx(expected, abs=1e-13)
 
 
