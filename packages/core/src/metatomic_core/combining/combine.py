@@ -156,18 +156,19 @@ def _factor(unit: str, target: str, dimension: str) -> float:
     return 1.0 if unit == target else unit_conversion_factor(unit, target, dimension=dimension)
 
 
+def _differentiates(model: AtomisticModel) -> bool:
+    header = getattr(model, "header", None)
+    if header is not None:
+        return bool(header.differentiates)
+    return differentiates_itself(torchscript.script_module(model).core.module)
+
+
 def _check_converts(known: _Known, length: str, dtype: str) -> None:
     """Refuse what would differentiate by positions that are not those which pairs are made of."""
     capabilities = known.capabilities
     if (capabilities.length_unit, capabilities.dtype) == (length, dtype):
         return
-    header = getattr(known.model, "header", None)
-    itself = (
-        differentiates_itself(torchscript.script_module(known.model).core.module)
-        if header is None
-        else header.differentiates
-    )
-    if itself:
+    if _differentiates(known.model):
         raise ValueError(
             f"expected models that differentiate by themselves in '{length}' and {dtype}, as the whole, got one in "
             f"'{capabilities.length_unit}' and {capabilities.dtype}; make it the first one, or combine it with others "
@@ -194,7 +195,7 @@ def _part(known: _Known, first: _Known, lists: list[NeighborListOptions]) -> Par
         own,
         list(known.model.requested_inputs()),
         known.capabilities.dtype == "float64",
-        traced_core(known.model),
+        traced_core(known.model, _differentiates(known.model)),
     )
 
 
