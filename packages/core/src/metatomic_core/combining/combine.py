@@ -12,14 +12,13 @@ from metatomic_core.data.metadata import ModelMetadata
 from metatomic_core.data.neighbors import NeighborListOptions
 from metatomic_core.data.outputs import ModelOutput
 from metatomic_core.data.selection import pick_output
-from metatomic_core.foundation import torchscript
 from metatomic_core.foundation.checks import check_choice, check_type
 from metatomic_core.foundation.elements import symbols
 from metatomic_core.loading import load_atomistic_model
 from metatomic_core.model.atomistic_model import AtomisticModel
-from metatomic_core.model.saving import differentiates_itself
 from metatomic_core.units import unit_conversion_factor
 
+from .inside import differentiates
 from .modules import Combined, Part
 from .traced import traced_core
 
@@ -156,19 +155,12 @@ def _factor(unit: str, target: str, dimension: str) -> float:
     return 1.0 if unit == target else unit_conversion_factor(unit, target, dimension=dimension)
 
 
-def _differentiates(model: AtomisticModel) -> bool:
-    header = getattr(model, "header", None)
-    if header is not None:
-        return bool(header.differentiates)
-    return differentiates_itself(torchscript.script_module(model).core.module)
-
-
 def _check_converts(known: _Known, length: str, dtype: str) -> None:
     """Refuse what would differentiate by positions that are not those which pairs are made of."""
     capabilities = known.capabilities
     if (capabilities.length_unit, capabilities.dtype) == (length, dtype):
         return
-    if _differentiates(known.model):
+    if differentiates(known.model):
         raise ValueError(
             f"expected models that differentiate by themselves in '{length}' and {dtype}, as the whole, got one in "
             f"'{capabilities.length_unit}' and {capabilities.dtype}; make it the first one, or combine it with others "
@@ -195,7 +187,7 @@ def _part(known: _Known, first: _Known, lists: list[NeighborListOptions]) -> Par
         own,
         list(known.model.requested_inputs()),
         known.capabilities.dtype == "float64",
-        traced_core(known.model, _differentiates(known.model)),
+        traced_core(known.model, differentiates(known.model)),
     )
 
 

@@ -11,7 +11,15 @@ from metatensor.torch import TensorMap
 from metatomic_core.files.header import ModelHeader
 from metatomic_core.files.programs import OutputLabels, ProgramRecord
 from metatomic_core.tracing.flavors import PYTHON_FLAVORS, Flavor
-from metatomic_core.tracing.program import DIFFERENTIATES, Program, Traceable, Traced, has_programs_inside, loaded, traced
+from metatomic_core.tracing.program import (
+    DIFFERENTIATES,
+    Program,
+    Traceable,
+    Traced,
+    has_programs_inside,
+    loaded,
+    traced,
+)
 from metatomic_core.tracing.runner import Runnable
 
 from ._setup import inner_names
