@@ -18,6 +18,7 @@ from lammps_models import CUTOFF, Layers, export
 from lammps_tools import FCC, FORMAT, LAMMPS_FOLDER, boxes
 
 from metatomic_core import ModelOutput
+from metatomic_core.combining import combine
 from metatomic_core.potentials import lennard_jones
 from metatomic_lammps.running import environment
 
@@ -47,16 +48,19 @@ def folder(tmp_path_factory):
     ).save(folder / "pairs.pt", exported=True)
     export(Layers(2, True), folder / "messages.pt", OUTPUTS, reach=2.0 * CUTOFF, exported=True)
     for name in KEYWORDS:
-        # for every processor that torch has vectors for
-        command = [sys.executable, "-m", "metatomic_core", "compile", f"{name}.pt", "--flavor", "lammps"]
-        subprocess.run(
-            [*command, "--march", "x86-64-v3"],
-            cwd=folder,
-            env={**os.environ, "METATOMIC_CACHE": str(folder / "cache")},
-            capture_output=True,
-            check=True,
-        )
+        compile_for_lammps(folder, folder / f"{name}.pt")
     return folder
+
+
+def compile_for_lammps(folder, path):
+    """Make packages in the cache of the folder, for every processor that torch has vectors for."""
+    command = [sys.executable, "-m", "metatomic_core", "compile", str(path), "--flavor", "lammps"]
+    subprocess.run(
+        [*command, "--march", "x86-64-v3"],
+        env={**os.environ, "METATOMIC_CACHE": str(folder / "cache")},
+        capture_output=True,
+        check=True,
+    )
 
 
 @pytest.fixture
@@ -190,6 +194,25 @@ def test_auto_takes_what_there_is(folder, run, tmp_path):
     script = run(text, cache=tmp_path / "empty", METATOMIC_LAMMPS_PROFILE="1").output
     assert "Kernel of pair style metatomic: script; expected a compiled package of the model, got none in" in script
     assert "profile: compiled" not in script
+
+
+def test_combined_models(folder, run, tmp_path):
+    """A committee of two models in units of their own, on two ranks, in a triclinic box."""
+    other = lennard_jones(["O", "Si"], {"O": 3.1, "Si": 3.2}, {"O": 0.01, "Si": 0.02}, 4.5)
+    other.save(tmp_path / "other.pt", exported=True)
+    combine([other, folder / "pairs.pt"], "committee").save(tmp_path / "committee.pt", exported=True)
+    compile_for_lammps(folder, tmp_path / "committee.pt")
+    SHAPES["triclinic"].write(tmp_path / "data.lammps", [28.0, 16.0])
+    found = []
+    for kernel in ("script", "compiled"):
+        style = f"""pair_style metatomic committee.pt kernel {kernel} uncertainty_threshold off
+pair_coeff * * Si O
+"""
+        done = run(text_of().format(style=style), 2)
+        assert f"Kernel of pair style metatomic: {kernel}" in done.output
+        found.append((done.thermo(), done.dump("atoms")))
+    assert np.abs(found[0][1][:, 1:4]).max() > 1e-3
+    same(found)
 
 
 # keywords, commands after pair_coeff, what the sentence names

@@ -12,14 +12,13 @@ from metatomic_core.data.metadata import ModelMetadata
 from metatomic_core.data.neighbors import NeighborListOptions
 from metatomic_core.data.outputs import ModelOutput
 from metatomic_core.data.selection import pick_output
-from metatomic_core.foundation import torchscript
 from metatomic_core.foundation.checks import check_choice, check_type
 from metatomic_core.foundation.elements import symbols
 from metatomic_core.loading import load_atomistic_model
 from metatomic_core.model.atomistic_model import AtomisticModel
-from metatomic_core.model.saving import differentiates_itself
 from metatomic_core.units import unit_conversion_factor
 
+from .inside import differentiates
 from .modules import Combined, Part
 from .traced import traced_core
 
@@ -161,13 +160,7 @@ def _check_converts(known: _Known, length: str, dtype: str) -> None:
     capabilities = known.capabilities
     if (capabilities.length_unit, capabilities.dtype) == (length, dtype):
         return
-    header = getattr(known.model, "header", None)
-    itself = (
-        differentiates_itself(torchscript.script_module(known.model).core.module)
-        if header is None
-        else header.differentiates
-    )
-    if itself:
+    if differentiates(known.model):
         raise ValueError(
             f"expected models that differentiate by themselves in '{length}' and {dtype}, as the whole, got one in "
             f"'{capabilities.length_unit}' and {capabilities.dtype}; make it the first one, or combine it with others "
@@ -194,7 +187,7 @@ def _part(known: _Known, first: _Known, lists: list[NeighborListOptions]) -> Par
         own,
         list(known.model.requested_inputs()),
         known.capabilities.dtype == "float64",
-        traced_core(known.model),
+        traced_core(known.model, differentiates(known.model)),
     )
 
 

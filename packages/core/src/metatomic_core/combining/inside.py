@@ -40,6 +40,20 @@ class Inside(NamedTuple):
     metadata: ModelMetadata
 
 
+def differentiates(model: AtomisticModel) -> bool:
+    """Tell whether a model may differentiate by positions itself.
+
+    Parameters
+    ----------
+    model
+        The model, made in Python or loaded.
+    """
+    header = getattr(model, "header", None)
+    if header is not None:
+        return bool(header.differentiates)
+    return differentiates_itself(torchscript.script_module(model).core.module)
+
+
 def inside_of(model: AtomisticModel) -> Inside:
     """Take a model apart, the one of the caller stays as it is.
 
@@ -61,12 +75,7 @@ def inside_of(model: AtomisticModel) -> Inside:
     if not isinstance(model, AtomisticModel):
         raise TypeError(f"expected `model` to be an AtomisticModel, got {type(model).__name__}")
     model = copy.deepcopy(model)
-    capabilities, header = model.capabilities(), getattr(model, "header", None)
-    differentiates = (
-        differentiates_itself(torchscript.script_module(model).core.module)
-        if header is None
-        else bool(header.differentiates)
-    )
+    capabilities = model.capabilities()
     names: list[str] = model.core.output_names  # type: ignore[assignment]
     outputs = {name: capabilities.outputs[name] for name in names}
     return Inside(
@@ -74,7 +83,7 @@ def inside_of(model: AtomisticModel) -> Inside:
         list(model.requested_neighbor_lists()),
         dict(model.requested_inputs()),
         outputs,
-        differentiates,
+        differentiates(model),
         capabilities,
         model.metadata(),
     )

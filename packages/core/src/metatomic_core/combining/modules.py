@@ -156,8 +156,6 @@ class Combined(torch.nn.Module):
     ):
         super().__init__()
         self.parts = torch.nn.ModuleList(parts)
-        # what results can be compared with
-        self.precision = "float64" if all(part.is_double for part in parts) else "float32"
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float64))
         self._requested_lists = lists
         self._requested_data = inputs

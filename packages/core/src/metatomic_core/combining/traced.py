@@ -5,7 +5,7 @@ energies with their derivatives, so these are what a trace of the whole takes, r
 the same operations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,31 +17,44 @@ from metatomic_core.model.atomistic_model import AtomisticModel
 from metatomic_core.model.loaded import LoadedModel
 from metatomic_core.tracing.eager import checked_program
 from metatomic_core.tracing.flavors import arguments
+from metatomic_core.tracing.program import DIFFERENTIATES
 from metatomic_core.tracing.stand_ins import Labels, NotTraceableError, TensorBlock, TensorMap
 
 # outputs of a program, and the inputs that they are derivatives by
 _LEAVES = {"dpositions": "positions", "dcell": "cell", "dvectors_": "vectors_"}
 
 
-def traced_core(model: AtomisticModel) -> "TracedCore | None":
-    """Give what stands for the core of a model in a trace; None for a model in Python, whose core is traced itself."""
-    return TracedCore(model) if isinstance(model, LoadedModel) else None
-
-
-class TracedCore:
-    """Called in place of the core of a loaded model, for energies, while a trace is made.
+def traced_core(model: AtomisticModel, differentiates: bool) -> "TracedCore | None":
+    """Give what stands for the core of a model in a trace; None for a core in Python that is traced itself.
 
     Parameters
     ----------
     model
         The model.
+    differentiates
+        Whether it may differentiate by positions itself.
+    """
+    name = model.metadata().name
+    if isinstance(model, LoadedModel):
+        return TracedCore(name, model.header.programs, model.programs, model.header.untraced)
+    return TracedCore(name, (), {}, DIFFERENTIATES) if differentiates else None
+
+
+class TracedCore:
+    """Called in place of the core of a model, for energies, while a trace is made.
+
+    Parameters
+    ----------
+    name
+        Name of the model.
+    records, programs
+        Its exported programs.
+    untraced
+        Why there is none.
     """
 
-    def __init__(self, model: LoadedModel):
-        self._name = model.metadata().name or "unnamed"
-        self._records: tuple[ProgramRecord, ...] = model.header.programs
-        self._programs: Mapping[str, bytes] = model.programs
-        self._why = model.header.untraced
+    def __init__(self, name: str, records: Sequence[ProgramRecord], programs: Mapping[str, bytes], untraced: str):
+        self._name, self._records, self._programs, self._why = name or "unnamed", records, programs, untraced
         self._loaded: dict[str, torch.nn.Module] = {}
 
     def load(self) -> None:
@@ -94,9 +107,7 @@ class TracedCore:
             # what the others get would be lost, and the part of the derivatives with it
             atoms = given["selected"]
             energies = energies.index_select(0, atoms)
-        shares = torch.ones_like(energies)
-        # of no atoms there is no share, and no division by zero
-        values = (energies + _connected(found, given) * (shares / shares.sum())).reshape(-1, 1)
+        values = _connected(energies, found, given).reshape(-1, 1)
         zeros = torch.zeros_like(atoms, dtype=torch.int32)
         columns = [zeros] if kind == "system" else [zeros, atoms.to(torch.int32)]
         samples = Labels.of_columns(["system", "atom"][: len(columns)], columns)
@@ -140,12 +151,33 @@ def traced_energies(tensor: TensorMap, kind: str, system: System) -> torch.Tenso
     return zeros.index_copy(0, block.samples.column("atom").to(torch.int64), values)
 
 
-def _connected(found: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Give a zero whose derivatives are those that a program gave."""
-    total = torch.zeros((), dtype=given["positions"].dtype)
+def _connected(
+    energies: torch.Tensor, found: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
+    """Give energies whose sum has the derivatives that a program gave."""
+    leaves, gradients = [], []
     for output, gradient in found.items():
         for prefix, leaf in _LEAVES.items():
             if output.startswith(prefix):
-                values = given[output.replace(prefix, leaf, 1)]
-                total = total + ((values - values.detach()) * gradient).sum()
-    return total
+                leaves.append(given[output.replace(prefix, leaf, 1)])
+                gradients.append(gradient)
+    connected: torch.Tensor = _OfKnownGradients.apply(  # type: ignore[no-untyped-call]
+        energies, len(leaves), *leaves, *gradients
+    )
+    return connected
+
+
+class _OfKnownGradients(torch.autograd.Function):
+    """Energies of which only the sum is differentiated, by what is known already."""
+
+    @staticmethod
+    def forward(ctx: Any, energies: torch.Tensor, n_leaves: int, *tensors: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(*tensors[n_leaves:])
+        return energies.clone()
+
+    @staticmethod
+    def backward(ctx: Any, given: torch.Tensor) -> Any:
+        # the same for all energies, and no division by zero where there are none
+        share = given.sum() / torch.ones_like(given).sum().clamp(min=1.0)
+        gradients = [share * gradient for gradient in ctx.saved_tensors]
+        return (None, None, *gradients, *(None for _ in gradients))

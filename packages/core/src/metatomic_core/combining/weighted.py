@@ -94,7 +94,7 @@ class WeightedSum(torch.nn.Module):
             supported_devices=capabilities.supported_devices,
             dtype=capabilities.dtype,
         )
-        module = WeightedSum(Inner(inside, traced_core(model)), output_name, terms).eval()
+        module = WeightedSum(Inner(inside, traced_core(model, inside.differentiates)), output_name, terms).eval()
         return AtomisticModel(module, inside.metadata, new)
 
     def forward(

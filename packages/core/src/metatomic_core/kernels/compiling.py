@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from metatomic_core.loading import load_atomistic_model
-from metatomic_core.model.comparison import TOLERANCES, Comparison, largest_differences, trial_structures
+from metatomic_core.model.comparison import Comparison, largest_differences, trial_structures
 from metatomic_core.model.exported import ExportedModel
 from metatomic_core.model.loaded import LoadedModel
 from metatomic_core.neighbor_lists import build_library
@@ -129,27 +129,31 @@ def compile_model(
 
 
 def _compiled(model: LoadedModel | ExportedModel, task: Task, made_for: MadeFor) -> Outcome:
+    from metatomic_core.tracing.graph import precision
+
     program = loaded(model.programs[task.record.entry])
+    precise = precision(program, model.header.capabilities.dtype)
     with tempfile.TemporaryDirectory(prefix="metatomic-") as folder:
         made = Path(folder)
         about = build(task, program, model, made_for, made)
         # what is for another machine can not be run here
-        checked = {} if lacks_for(made_for.march) else _checked(model, task, made, about)
+        checked = {} if lacks_for(made_for.march) else _checked(model, task, precise, made, about)
         about = dataclasses.replace(about, checked=checked)
         return Outcome(store(about, made), about, was_there=False)
 
 
-def _checked(model: LoadedModel | ExportedModel, task: Task, made: Path, about: About) -> dict[str, float]:
+def _checked(
+    model: LoadedModel | ExportedModel, task: Task, precise: str, made: Path, about: About
+) -> dict[str, float]:
     """Compare a package with the scripted way; give the largest differences, or raise a RuntimeError."""
     row = FLAVORS[task.flavor]
     runnable = row.adapted(compiled(made, about), task.record)
-    comparison = Comparison(model.header, model, task.record, runnable)
+    comparison = Comparison(model.header, model, task.record, runnable, precise)
     structures = trial_structures(model.header)
     record = task.record if row.joins else dataclasses.replace(task.record, joins=False)
     found = largest_differences(comparison, record, structures)
-    dtype = model.header.capabilities.dtype
     for name, value in found.items():
-        if not value <= TOLERANCES[dtype]:
+        if not value <= comparison.tolerance:
             raise RuntimeError(
                 f"expected compiled code that gives what the model does, got '{name}' that differs by {value:.1e} of "
                 "the largest number; nothing was kept"

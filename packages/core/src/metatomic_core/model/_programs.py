@@ -11,7 +11,15 @@ from metatensor.torch import TensorMap
 from metatomic_core.files.header import ModelHeader
 from metatomic_core.files.programs import OutputLabels, ProgramRecord
 from metatomic_core.tracing.flavors import PYTHON_FLAVORS, Flavor
-from metatomic_core.tracing.program import Program, Traceable, Traced, loaded, traced
+from metatomic_core.tracing.program import (
+    DIFFERENTIATES,
+    Program,
+    Traceable,
+    Traced,
+    has_programs_inside,
+    loaded,
+    traced,
+)
 from metatomic_core.tracing.runner import Runnable
 
 from ._setup import inner_names
@@ -31,10 +39,8 @@ def traced_model(model: RunnableModel, header: ModelHeader) -> Traced:
     """
     if isinstance(model.module, torch.jit.ScriptModule):
         return Traced([], "expected a module in Python, got a compiled one; make the model from its Python code")
-    if header.differentiates:
-        return Traced(
-            [], "expected a model that leaves derivatives to the pipeline, got one that differentiates itself"
-        )
+    if header.differentiates and not has_programs_inside(model.core):
+        return Traced([], DIFFERENTIATES)
     outputs = in_one_spelling(header.capabilities.outputs)
     names = inner_names(outputs, model.core.output_names)  # type: ignore[arg-type]
     dtype = header.capabilities.dtype
@@ -108,10 +114,13 @@ def _compared(
     program: Program, header: ModelHeader, compiled: Any, structures: Mapping[str, _Tensors]
 ) -> tuple[ProgramRecord, str]:
     """Give the record, with whether structures can be joined, and what differs from the compiled code."""
+    from metatomic_core.tracing.graph import precision
+
     record = program.record
-    flavor = Flavor(loaded(program.content), record, PYTHON_FLAVORS["everything" if record.energy else "values"])
+    exported = loaded(program.content)
+    flavor = Flavor(exported, record, PYTHON_FLAVORS["everything" if record.energy else "values"])
     runnable = Runnable(lambda tensors: flavor(*tensors), flavor.inputs, flavor.outputs)
-    comparison = Comparison(header, compiled, record, runnable)
+    comparison = Comparison(header, compiled, record, runnable, precision(exported, header.capabilities.dtype))
     for name, structure in structures.items():
         problem = comparison.problem([structure], joins=True)
         if problem:

@@ -20,7 +20,7 @@ from .locality import cluster_types, dense_cluster
 _N_ATOMS = 24
 _Tensors = dict[str, torch.Tensor]
 # Of the largest number among the results.
-TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
+_TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 
 
 def trial_structures(header: ModelHeader) -> dict[str, _Tensors]:
@@ -55,9 +55,18 @@ class Comparison:
         The program.
     runnable
         The program in a flavor; what it gives decides what is compared.
+    precision
+        Floating point type that it computes in, which may be less than that of the model; see
+        `metatomic_core.tracing.graph.precision`.
+
+    Attributes
+    ----------
+    tolerance
+        What is taken for rounding, of the largest number among the results.
     """
 
-    def __init__(self, header: ModelHeader, compiled: Any, record: ProgramRecord, runnable: Runnable):
+    def __init__(self, header: ModelHeader, compiled: Any, record: ProgramRecord, runnable: Runnable, precision: str):
+        self.tolerance = _TOLERANCES[precision]
         self._header, self._compiled, self._record, self._runnable = header, compiled, record, runnable
         given = {row.name for row in runnable.outputs}
         energy = header.capabilities.outputs[record.energy].unit if record.energy else ""
@@ -100,9 +109,8 @@ class Comparison:
 
     def problem(self, structures: Sequence[_Tensors], *, joins: bool) -> str:
         """Name a result that differs by more than rounding; empty if none does."""
-        tolerance = TOLERANCES[_precision(self._compiled, self._header)]
         differences = self.differences(structures, joins=joins)
-        return next((f"'{name}'" for name, value in differences.items() if not value <= tolerance), "")
+        return next((f"'{name}'" for name, value in differences.items() if not value <= self.tolerance), "")
 
     def _selected(self, structures: Sequence[_Tensors]) -> torch.Tensor | None:
         """Give every second atom, counted backwards, where the program selects."""
@@ -143,12 +151,6 @@ class Comparison:
         with torch.no_grad():
             answer = derive(self._runnable, record, batch, Question(needs, self._request, kinds))
         return {**answer.outputs, **answer.of_energy}
-
-
-def _precision(compiled: Any, header: ModelHeader) -> str:
-    """Give the precision of results: of models that are made of others, that of the least precise of them."""
-    module = getattr(getattr(compiled, "core", None), "module", None)
-    return str(getattr(module, "precision", header.capabilities.dtype))
 
 
 def _difference(expected: torch.Tensor, found: torch.Tensor, scale: float) -> float:

@@ -131,6 +131,28 @@ def used_inputs(program: ExportedProgram) -> list[bool]:
     return [len(nodes[name].users) > 0 for name in names]
 
 
+def precision(program: ExportedProgram, dtype: str) -> str:
+    """Give the floating point type that a program computes in: "float32" also where it rounds to that in between.
+
+    Parameters
+    ----------
+    program
+        The program.
+    dtype
+        Type of its inputs and outputs.
+    """
+    for node in program.graph.nodes:
+        given = [_dtype(each) for each in node.all_input_nodes]
+        if _dtype(node) == torch.float32 and torch.float64 in given:
+            return "float32"
+    return dtype
+
+
+def _dtype(node: torch.fx.Node) -> torch.dtype | None:
+    value = node.meta.get("val")
+    return value.dtype if isinstance(value, torch.Tensor) else None
+
+
 _PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\w+)')
 
 

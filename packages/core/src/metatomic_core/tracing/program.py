@@ -27,6 +27,9 @@ from .stand_ins import NotTraceableError
 # What nobody needs in a file, and what says where on a machine it was made.
 _TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node", "custom", "original_aten")
 
+# Why a model that differentiates itself is not traced.
+DIFFERENTIATES = "expected a model that leaves derivatives to the pipeline, got one that differentiates itself"
+
 
 class Traceable(NamedTuple):
     """A model, as far as it matters here.
@@ -87,6 +90,11 @@ def traced(model: Traceable) -> Traced:
         return apart(lambda: _traced(model))
     except Exception as error:  # noqa: BLE001  (whatever a model raises: it has no program then)
         return Traced([], _reason(error))
+
+
+def has_programs_inside(core: torch.nn.Module) -> bool:
+    """Tell whether parts of a model are traced by their programs: what stops a trace is then said of the part."""
+    return any(getattr(module, "traced", None) is not None for module in core.modules())
 
 
 def _prepare(core: Any) -> None:
