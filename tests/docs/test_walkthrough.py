@@ -29,6 +29,7 @@ SKIPPED_LINES = [
     (None, ".venv/bin/pip install ", "the same as pip install"),
     (None, "export PIP_EXTRA_INDEX_URL=", "for pip alone"),
     ("docs/universal.rst", "metatomic compile 7net0.pt", "minutes; tests/families compile smaller ones"),
+    ("docs/universal.rst", "metatomic check 7net0.pt", "minutes; tests/check and docs/check.rst check smaller ones"),
     ("docs/engines/ipi.rst", "i-pi input.xml &", "a run of one's own, without an end; tests/ipi_driver make such runs"),
     ("docs/engines/ipi.rst", "metatomic-ipi model.pt template.xyz --", "client of that run"),
     ("docs/engines/lammps.rst", "metatomic-lammps build --lammps ~/", "LAMMPS and libtorch of another machine"),
