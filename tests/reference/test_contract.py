@@ -10,6 +10,7 @@ from metatomic_core.testing.pytest import ContractTests
 from metatomic_core.writing import convert
 
 LACKS = {
+    **Ase.lacks,
     "kernels": "a file of the reference has no program of ours",
     "outputs": "the trial model has a dipole, which the reference does not know by this name",
     "variants": "as outputs: of the same model",

@@ -166,7 +166,7 @@ def _check_turn(atoms: ase.Atoms, inputs: Iterable[str]) -> None:
     """Refuse inputs of atoms that may be vectors, of which nobody says whether they turn with the structure."""
     for name in inputs:
         key = name.rpartition("::")[2]
-        if key not in _VECTORS and np.shape(atoms.arrays.get(key))[1:] == (3,):
+        if key in atoms.arrays and key not in _VECTORS and atoms.arrays[key].shape[1:] == (3,):
             raise ValueError(f"expected inputs that do not turn with the structure, got '{name}' with three components")
 
 
