@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import random_checkpoints
@@ -21,6 +22,7 @@ MEASURED = ROOT / "docs" / "models-measured"
 TABLE = ROOT / "docs" / "models-table.txt"
 BENCHMARK = ROOT / "benchmarks" / "importers.py"
 DTYPES = ("float32", "float64")
+NOT_MEASURED = "-"
 # family: checkpoint, or what makes one; options of the command; where users have weights from
 MODELS = {
     "sevennet": ("7net-0", {}, "in the package: 7net-0, 7net-l3i5, 7net-mf-0"),
@@ -36,17 +38,28 @@ LICENCES = {
     "Redistribution and use in source and binary forms": "BSD",
     "Apache License": "Apache",
 }
-COLUMNS = {
-    "family": "family",
-    "with": "versions",
-    "weights": "weights",
-    "licence": "licence of the code",
-    "traced": "traced",
-    "agreement": "differences, float32 and float64: eV/atom, eV/Å, eV/Å^3",
-    "times": "ms per force call: own, script, compiled (float32)",
-    "size": "file, MB",
-    "date": "measured",
-}
+# two tables, each of which fits on a page: heading, and what is in its cells
+TABLES = (
+    {
+        "family": lambda row: row["family"],
+        "versions": lambda row: row["with"],
+        "weights": lambda row: row["weights"],
+        "licence of the code": lambda row: row["licence"],
+        "traced": lambda row: row["traced"],
+        "file, MB": lambda row: str(row["size"]),
+    },
+    {
+        "family": lambda row: row["family"],
+        "dtype": lambda row: _lines(DTYPES),
+        "energy, eV/atom": lambda row: _differences(row, "energy"),
+        "force, eV/Å": lambda row: _differences(row, "forces"),
+        "stress, eV/Å³": lambda row: _differences(row, "stress"),
+        "own, ms": lambda row: _time(row, "own"),
+        "script, ms": lambda row: _time(row, "script"),
+        "compiled, ms": lambda row: _time(row, "compiled"),
+        "measured": lambda row: row["date"],
+    },
+)
 
 
 def measure(family: str, with_compiled: bool) -> dict[str, object]:
@@ -112,22 +125,32 @@ def _largest(rows: list) -> dict[str, float]:
     return {name: max((row.differences.get(name, 0.0) for row in rows), default=0.0) for name in names}
 
 
-def table() -> str:
-    """Give the table of docs/models.rst."""
+def tables() -> str:
+    """Give the tables of docs/models.rst; a column of which nothing was measured is left out."""
     rows = [json.loads((MEASURED / f"{name}.json").read_text("utf-8")) for name in MODELS]
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for cells in [list(COLUMNS.values()), *([_cell(row, name) for name in COLUMNS] for row in rows)]:
-        lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(cells)]
+    return "\n".join(_table(columns, rows) for columns in TABLES)
+
+
+def _table(columns: dict[str, Callable[[dict], str]], rows: list[dict]) -> str:
+    cells = {heading: [give(row) for row in rows] for heading, give in columns.items()}
+    shown = {heading: texts for heading, texts in cells.items() if set(texts) != {NOT_MEASURED}}
+    lines = [".. list-table::", "   :header-rows: 1", "   :class: short-cells", ""]
+    for line in [list(shown), *map(list, zip(*shown.values(), strict=True))]:
+        lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(line)]
     return "\n".join(lines) + "\n"
 
 
-def _cell(row: dict, name: str) -> str:
-    value = row[name]
-    if name == "agreement":
-        return "; ".join(", ".join(f"{number:.0e}" for number in value[dtype].values()) for dtype in DTYPES)
-    if name == "times":
-        return ", ".join(f"{value[each]:.0f}" if each in value else "-" for each in ("own", "script", "compiled"))
-    return str(value)
+def _lines(texts: Iterable[str]) -> str:
+    """Give texts as lines of one cell."""
+    return "\n       ".join(f"| {text}" for text in texts)
+
+
+def _differences(row: dict, quantity: str) -> str:
+    return _lines(f"{row['agreement'][dtype][quantity]:.0e}" for dtype in DTYPES)
+
+
+def _time(row: dict, kernel: str) -> str:
+    return f"{row['times'][kernel]:.0f}" if kernel in row["times"] else NOT_MEASURED
 
 
 def main() -> None:
@@ -139,7 +162,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=TABLE, help="file of the table")
     arguments = parser.parse_args()
     if arguments.table:
-        arguments.output.write_text(table(), "utf-8")
+        arguments.output.write_text(tables(), "utf-8")
         print(f"wrote {arguments.output}")
         return
     if arguments.family is None:
