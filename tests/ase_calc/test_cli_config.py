@@ -49,7 +49,7 @@ def test_md_from_a_written_config_is_the_same_run(files):
 
 def test_md_continues_a_run_of_a_config(files):
     (files / "md.yaml").write_text(
-        "model: argon.pt\nstructure: argon.xyz\noutput: run\ntemperature: 30 K\nensemble: nvt\nsteps: 20\n"
+        "model: argon.pt\nstructures: argon.xyz\noutput: run\ntemperature: 30 K\nensemble: nvt\nsteps: 20\n"
     )
     succeed("md", "--config", "md.yaml")
     succeed("md", "--config", "md.yaml", "--restart", "run.restart", "--steps", 30)

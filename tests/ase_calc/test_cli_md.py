@@ -52,16 +52,6 @@ def files(tmp_path_factory):
     return folder
 
 
-def test_several_structures_are_refused_with_what_does_them(files, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    command = ["md", files / "argon.pt", files / "argon.xyz", "second.xyz", "--temperature", 40, "third.xyz"]
-    for more in ([], ["--write-config", "run.yaml"]):
-        error = fail(*command, *more, status=2)
-        assert "expected one STRUCTURE, got 3, with second.xyz third.xyz; run the command for each" in error
-        assert "metatomic_ase.batched.run_together" in error
-    assert not list(tmp_path.iterdir())
-
-
 def md(files, prefix, *arguments):
     return [
         *("md", files / "argon.pt", files / "argon.xyz", "-o", prefix, "--timestep", "4 fs", "--temperature", 40),
@@ -321,7 +311,7 @@ def test_wrong_files_are_refused(files, tmp_path):
     assert "expected structures that ASE reads" in fail("md", model, model, *out)
     expected = "expected species that the model knows, Ar, got Si in structure 0"
     assert expected in fail("md", model, files / "silicon.xyz", *out)
-    assert "expected a STRUCTURE, or --restart, got neither" in fail("md", model, *out, status=2)
+    assert "expected STRUCTURES, or --restart, got neither" in fail("md", model, *out, status=2)
     assert "expected --temperature for initial velocities" in fail(
         "md", model, files / "argon.xyz", "-o", tmp_path / "run", status=2
     )

@@ -5,6 +5,7 @@ all that wait are evaluated together, and each goes on with its results.  The al
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import ase
@@ -25,8 +26,9 @@ _RESULTS = ("energy", "free_energy", "forces", "stress")
 class _Waiting(Watching):
     """A calculator that waits for its results in the greenlet that has asked for them."""
 
-    def __init__(self, properties: Sequence[str], inputs: Inputs, hub: greenlet):
+    def __init__(self, properties: Sequence[str], inputs: Inputs, hub: greenlet, forget: Callable[[], None]):
         super().__init__()
+        self.forget_neighbors = forget
         self.implemented_properties = list(properties)
         self._inputs = inputs
         self._hub = hub
@@ -124,7 +126,7 @@ class _Together:
         while True:
             while places and (following := next(waiting, None)) is not None:
                 place = places.pop()
-                self._resume(place, greenlet(self._one), following, asked, places)
+                self._resume(place, greenlet(partial(self._one, place)), following, asked, places)
             if not asked:
                 break
             numbered = [(place, atoms) for place, (_, atoms) in asked.items()]
@@ -149,12 +151,12 @@ class _Together:
         else:
             asked[place] = (runner, atoms)
 
-    def _one(self, number: int, atoms: ase.Atoms) -> None:
+    def _one(self, place: int, number: int, atoms: ase.Atoms) -> None:
         if not isinstance(atoms, ase.Atoms):
             raise TypeError(f"expected `structures` to be ase.Atoms, got {type(atoms).__name__} at number {number}")
         before = atoms.calc
         known = _RESULTS if has_stress(atoms) else _RESULTS[:3]
-        atoms.calc = _Waiting(known, self._evaluate.inputs, self._hub)
+        atoms.calc = _Waiting(known, self._evaluate.inputs, self._hub, partial(self._evaluate.forget, place))
         try:
             self._returned[number] = self._algorithm(atoms)
         finally:

@@ -111,6 +111,14 @@ class Log:
         self._file.close()
 
 
+def read_log(path: Path) -> list[Sample]:
+    """Read the lines of a log."""
+    numbers = np.loadtxt(path, ndmin=2)
+    if not numbers.size:
+        return []
+    return [Sample(int(line[0]), *map(float, line[1:])) for line in numbers]
+
+
 class Frames:
     """Trajectory of frames with velocities, energies, forces and stresses: ASE's ``.traj``, or extended XYZ.
 
@@ -175,11 +183,11 @@ def _cut(path: Path, size: int) -> None:
             f"expected at least {size} bytes in '{path}', got {path.stat().st_size}: it is not the file that the "
             "restart belongs to; name new files with -o"
         )
-    _check_own(path)
+    check_own(path)
     os.truncate(path, size)
 
 
-def _check_own(path: Path) -> None:
+def check_own(path: Path) -> None:
     """Refuse to change a file that no run has written: which ones are its files is said in a file of somebody.
 
     Raises

@@ -2,14 +2,14 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ase
 import numpy as np
 
-from metatomic_ase import MetatomicCalculator
 from metatomic_core.adapters.progress import Progress
 
 from ._common import StopOnSignal
@@ -95,6 +95,18 @@ def ns_per_day(steps_per_second: float, timestep: float) -> float:
     return steps_per_second * timestep / _FS_PER_NS * _SECONDS_PER_DAY
 
 
+class RunCalculator(Protocol):
+    """What a run asks of a calculator, beside what ASE does."""
+
+    results: dict[str, Any]
+
+    def reset(self) -> None:
+        """Forget results."""
+
+    def forget_neighbors(self) -> None:
+        """Forget neighbor lists."""
+
+
 class Run:
     """Molecular dynamics that writes its files and can be stopped and continued.
 
@@ -120,7 +132,7 @@ class Run:
     def __init__(
         self,
         start: Restart,
-        calculator: MetatomicCalculator,
+        calculator: RunCalculator,
         files: dict[str, Path],
         origin: Mapping[str, Any],
         continued: dict[str, dict[str, Any]] | None = None,
@@ -153,31 +165,51 @@ class Run:
             If the model gives a result that is not finite, or a limit is passed; the message says where the last
             restart file stands.
         """
+        with Progress("step", self.start.total, self.start.step) as progress, StopOnSignal() as stop:
+
+            def show(step: int) -> None:
+                if progress.due(step):
+                    progress.update(step, self._note(progress.rate(step)))
+
+            return self.go(stop, show)
+
+    def go(self, stop: StopOnSignal, after_step: Callable[[int], None]) -> Outcome:
+        """Run to the last step, or until `stop` has a signal.
+
+        Parameters
+        ----------
+        stop
+            Looked at after each step.
+        after_step
+            Called with the number of each step that is done.
+
+        Raises
+        ------
+        ValueError
+            As `run`.
+        """
         first, total = self.start.step, self.start.total
-        step = first
+        step, begin = first, time.perf_counter()
         if self._new_files:
             self._record(step, always=True)
-        with Progress("step", total, first) as progress, StopOnSignal() as stop:
-            try:
-                while step < total and not stop.number:
-                    # not `run(1)`, which compares all atoms once more
-                    step += 1
-                    if self.start.settings.ramp is not None:
-                        heat(self._dynamics, self.start.settings, self.start.settings.temperature_at(step))
-                    self._dynamics.step()  # type: ignore[attr-defined]
-                    self._check(step)
-                    self._record(step)
-                    if progress.due(step):
-                        progress.update(step, self._note(progress.rate(step)))
-            except ValueError as error:
-                raise ValueError(self._failure(step, error)) from error
-            finally:
-                self._log.close()
-                self._frames.close()
-            if self.saved != step:
-                self._save(step)
-            seconds = progress.elapsed
-        return Outcome(step, step - first, seconds, stop.number, self._samples)
+        try:
+            while step < total and not stop.number:
+                # not `run(1)`, which compares all atoms once more
+                step += 1
+                if self.start.settings.ramp is not None:
+                    heat(self._dynamics, self.start.settings, self.start.settings.temperature_at(step))
+                self._dynamics.step()  # type: ignore[attr-defined]
+                self._check(step)
+                self._record(step)
+                after_step(step)
+        except ValueError as error:
+            raise ValueError(self._failure(step, error)) from error
+        finally:
+            self._log.close()
+            self._frames.close()
+        if self.saved != step:
+            self._save(step)
+        return Outcome(step, step - first, time.perf_counter() - begin, stop.number, self._samples)
 
     def _check(self, step: int) -> None:
         """Check the limits; the state that passes one is written, to be looked at, but not to the restart file."""

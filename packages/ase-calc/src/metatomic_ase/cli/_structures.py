@@ -4,7 +4,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ase
 import ase.io
@@ -63,6 +63,29 @@ def read_structure(path: str, file_format: str | None = None, index: str = "-1")
     if len(found) != 1:
         raise ValueError(f"expected one structure, got {len(found)} for `--index` '{index}' of '{path}'")
     return found[0]
+
+
+class Read(NamedTuple):
+    """A structure that was read, what messages call it, and what files of its own are called."""
+
+    where: str
+    label: str
+    atoms: ase.Atoms
+
+
+def read_all(paths: Sequence[str], file_format: str | None, index: str) -> list[Read]:
+    """Read structures from several files; see `read_structures`.
+
+    The label is the name of the file, and the number of the structure where there are several in it.
+    """
+    found = []
+    for path in paths:
+        structures = read_structures(path, file_format, index)
+        digits = len(str(len(structures) - 1))
+        for number, atoms in enumerate(structures):
+            label = Path(path).stem + (f"-{number:0{digits}d}" if len(structures) > 1 else "")
+            found.append(Read(f"structure {number} of '{path}'", label, atoms))
+    return found
 
 
 def check_species(structures: Sequence[ase.Atoms], known: Sequence[int], path: str | None = None) -> None:

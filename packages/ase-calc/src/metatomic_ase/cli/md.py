@@ -10,7 +10,6 @@ from click.core import ParameterSource
 
 from metatomic_core.adapters.configuration import ConfigurableCommand, given_in_file
 from metatomic_core.adapters.console import (
-    checked_output,
     columns,
     force_option,
     json_option,
@@ -30,14 +29,15 @@ from ._common import (
     plot_option,
     structure_options,
 )
-from ._temperatures import Temperatures, schedule
+from ._starts import continued_start, flag, new_start, output_files, settings_of
+from ._temperatures import Temperatures
 
 if TYPE_CHECKING:
     from metatomic_ase import MetatomicCalculator
 
     from ._dynamics import Settings
-    from ._restart import Restart
     from ._run import Outcome, Run
+    from ._structures import Read
 
 _EPILOG = """Files: PREFIX.traj (with velocities; `ase gui` opens it), PREFIX.log (columns for numpy.loadtxt) and
 PREFIX.restart.
@@ -55,6 +55,12 @@ parts of --steps; with times from the start, "300 K:900 K@5 ps:900 K@10 ps", at 
 A run that explodes, by the limits of --max-temperature, --max-energy-change and --max-move, ends with exit status 1;
 the last restart file is kept, and the state that passed a limit is the last frame of the trajectory.
 
+Several structures, of several files or by --index, are run together, which is quicker, each as if it were alone, with
+the seed --seed N, N + 1, ...: PREFIX-NAME.traj, .log and .restart, where NAME is that of the file, and a number if it
+has several.  Those that fail are named, the others go on, and the exit status is 1.  After an interrupt, or a kill, the
+same command with --resume goes on with each from its last restart file, and may have more --steps.  What others are in
+the call changes the last digits of forces, so a run is that of a single structure within rounding.
+
 Temperatures are 2 E_kin / (3 N k_B), with fewer degrees of freedom for constraints, as in ASE.
 
 \b
@@ -63,48 +69,15 @@ Examples:
   metatomic md silicon.pt silicon.xyz -o nvt --ensemble nvt --temperature 600 --steps 10000
   metatomic md silicon.pt silicon.xyz -o npt --ensemble npt --temperature 600 --pressure "1 bar"
   metatomic md silicon.pt silicon.xyz -o melt --ensemble nvt --temperature "300 K:3000 K"
-  metatomic md silicon.pt --restart nvt.restart --steps 20000"""
+  metatomic md silicon.pt --restart nvt.restart --steps 20000
+  metatomic md silicon.pt *.cif -o hot/ --ensemble nvt --temperature 600"""
 
-# options that only some ensembles have: option -> ensembles
-_ONLY_FOR = {
-    "thermostat": ("nvt",),
-    "friction": ("nvt",),
-    "thermostat_time": ("nvt", "npt"),
-    "barostat": ("npt",),
-    "barostat_time": ("npt",),
-    "pressure": ("npt",),
-}
-# options that only some thermostats of "nvt" have
-_ONLY_FOR_THERMOSTAT = {"friction": ("langevin",), "thermostat_time": ("bussi", "nose-hoover")}
-_REQUIRED = {"nve": (), "nvt": ("temperature",), "npt": ("temperature", "pressure")}
-# what a restart file fixes
-_FIXED_BY_RESTART = (
-    *("structure", "file_format", "index", "ensemble", "temperature", "timestep", "seed", "repeat", "new_velocities"),
-    *_ONLY_FOR,
-)
-_SUFFIXES = {"trajectory": ".traj", "log": ".log", "restart": ".restart"}
 _POSITIVE = click.IntRange(min=1)
 
 
-class _OneStructure(ConfigurableCommand):
-    """A command that says what to do with several structures, rather than that an argument is not expected."""
-
-    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
-        """Parse, and refuse what is beyond the structure."""
-        ctx: click.Context = super().make_context(*arguments, **{**more, "allow_extra_args": True})
-        # completion asks what may follow
-        if ctx.args and not ctx.resilient_parsing:
-            raise click.UsageError(
-                f"expected one STRUCTURE, got {1 + len(ctx.args)}, with {' '.join(ctx.args[:3])}; run the command for "
-                "each, or all with one call of the model by metatomic_ase.batched.run_together in Python",
-                ctx,
-            )
-        return ctx
-
-
-@click.command(cls=_OneStructure, epilog=_EPILOG)
+@click.command(cls=ConfigurableCommand, epilog=_EPILOG)
 @click.argument("model")
-@click.argument("structure", required=False)
+@click.argument("structures", nargs=-1)
 @click.option("-o", "--output", "prefix", metavar="PREFIX", help="Start of the names of output files.  [default: md]")
 @click.option("--trajectory", metavar="FILE", help="Trajectory: .traj or .extxyz.  [default: PREFIX.traj]")
 @click.option("--log", metavar="FILE", help="Log.  [default: PREFIX.log]")
@@ -199,7 +172,8 @@ class _OneStructure(ConfigurableCommand):
     help="Stop with an error if an atom moves further in a step, in Å.  [default: 2]",
 )
 @click.option("--new-velocities", is_flag=True, help="Draw velocities even if the input has some.")
-@click.option("--index", default="-1", show_default=True, help="Which structure of the input.")
+@click.option("--index", default="-1", show_default=True, help="Which structures of each file; ':' for all.")
+@click.option("--resume", is_flag=True, help="Go on with what an unfinished run of several structures has done.")
 @click.option(
     "--log-every", type=_POSITIVE, metavar="N", default=10, show_default=True, help="Steps between lines of the log."
 )
@@ -217,27 +191,49 @@ class _OneStructure(ConfigurableCommand):
 @json_option
 @click.pass_context
 def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: str | None, **options: Any) -> None:
-    """Run molecular dynamics of STRUCTURE with MODEL.
+    """Run molecular dynamics of STRUCTURES with MODEL.
 
-    STRUCTURE is a file of any format that ASE reads.  Velocities are those of the input, or drawn at the temperature.
+    STRUCTURES are files of any format that ASE reads.  Velocities are those of the input, or drawn at the temperature.
     """
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
     model_arguments = {name: options.pop(name) for name in ENGINE_OPTIONS}
     equilibrate, bibtex = options.pop("equilibrate"), checked_bibtex(options.pop("bibtex"), force)
-    picture = checked_plot(options.pop("plot"), force)
-    if restart is None:
-        settings = _settings(options, given)
-        files = _files(options, force)
+    plot, resume = options.pop("plot"), options.pop("resume")
+    picture = checked_plot(plot, force)
+    if restart is not None:
+        if resume:
+            raise click.UsageError("expected --restart, of one structure, or --resume, of several, got both")
+        start, files, continued = continued_start(model, restart, options, given, given_in_file(ctx), force)
         calc = calculator(model, model_arguments)
-        start, continued = _new(model, settings, calc, options), None
     else:
-        start, files, continued = _continued(model, restart, options, given, given_in_file(ctx), force)
+        settings = settings_of(options, given)
+        read = _read(options)
+        if len(read) > 1:
+            alone = [name for name in ("trajectory", "log") if options[name] is not None]
+            alone += ["plot"] if plot is not None else []
+            if alone:
+                raise click.UsageError(
+                    f"expected no {flag(alone[0])} with several structures, whose files start with -o, got {len(read)}"
+                )
+            options.update(resume=resume, force=force)
+            _run_many(ctx, model, read, settings, options, model_arguments, equilibrate, as_json, bibtex)
+            return
+        if resume:
+            raise click.UsageError("expected --resume only for several structures, got one; go on with --restart FILE")
+        from ._restart import file_hash
+        from ._structures import check_species
+
+        files, continued = output_files(options, force), None
         calc = calculator(model, model_arguments)
+        check_species([read[0].atoms], calc.capabilities().atomic_types, options["structures"][0])
+        start = new_start(read[0].atoms, settings, options, file_hash(model))
     from ._citations import cite
     from ._provenance import provenance
     from ._run import Run
 
-    origin = provenance("md", model, calc, _origin_options(start, options, model_arguments, restart))
+    origin = provenance(
+        "md", model, calc, _origin_options(start.settings, options, model_arguments, restart, start.step)
+    )
     run = Run(start, calc, files, origin, continued)
     if not as_json:
         click.echo(_title(run, calc), err=True)
@@ -257,161 +253,65 @@ def md(ctx: click.Context, /, model: str, as_json: bool, force: bool, restart: s
         ctx.exit(128 + outcome.signal)
 
 
+def _read(options: Mapping[str, Any]) -> "list[Read]":
+    """Read all structures."""
+    from ._structures import read_all
+
+    if not options["structures"]:
+        raise click.UsageError("expected STRUCTURES, or --restart, got neither")
+    return read_all(options["structures"], options["file_format"], options["index"])
+
+
+def _run_many(
+    ctx: click.Context,
+    model: str,
+    read: "list[Read]",
+    settings: "Settings",
+    options: Mapping[str, Any],
+    model_arguments: Mapping[str, Any],
+    equilibrate: float,
+    as_json: bool,
+    bibtex: Path | None,
+) -> None:
+    """Run many structures together; end the command with an error if one of them did not get to its end."""
+    from ._citations import cite
+    from ._md_many import ManyRuns, as_data, complain, report
+    from ._provenance import provenance
+
+    many = ManyRuns(read, settings, options)
+    calc = calculator(model, model_arguments)
+    origin = provenance("md", model, calc, _origin_options(settings, options, model_arguments))
+    many.prepare(calc, origin)
+    if not as_json:
+        click.echo(many.title(calc.metadata().name or "unnamed model"), err=True)
+    outcome = many.run(calc, origin)
+    rows = as_data(outcome, settings, equilibrate)
+    if as_json:
+        print_json({"settings": dataclasses.asdict(settings), "origin": origin, "structures": rows})
+    else:
+        report(rows, outcome, settings)
+    cite([calc], [settings.method], bibtex)
+    if outcome.signal:
+        click.echo("metatomic: stopped; go on with the same command and --resume", err=True)
+        ctx.exit(128 + outcome.signal)
+    complain(outcome)
+
+
 def _origin_options(
-    start: "Restart", options: Mapping[str, Any], model_arguments: Mapping[str, Any], restart: str | None
+    settings: "Settings",
+    options: Mapping[str, Any],
+    model_arguments: Mapping[str, Any],
+    restart: str | None = None,
+    step: int = 0,
 ) -> dict[str, Any]:
     """Give the options that the trajectory depends on, those of the restart file included, and not its length."""
-    names = ("structure", "index", "file_format", "repeat", "new_velocities")
+    given = {name: options[name] for name in ("index", "file_format", "repeat", "new_velocities")}
+    new = {"structure": " ".join(options["structures"]), **given}
     return {
-        **({"restart": restart, "from_step": start.step} if restart else {name: options[name] for name in names}),
-        **dataclasses.asdict(start.settings),
+        **({"restart": restart, "from_step": step} if restart else new),
+        **dataclasses.asdict(settings),
         **text_from_options(model_arguments, ENGINE_OPTIONS),
     }
-
-
-def _settings(options: dict[str, Any], given: "set[str]") -> "Settings":
-    """Make settings from options, after checking that they go together."""
-    from ._dynamics import Settings
-
-    ensemble, thermostat = options["ensemble"], options["thermostat"]
-    for name in sorted(given & _ONLY_FOR.keys()):
-        if ensemble not in _ONLY_FOR[name]:
-            raise click.UsageError(
-                f"expected {_flag(name)} only with --ensemble {_or(_ONLY_FOR[name])}, got {ensemble}"
-            )
-        if ensemble == "nvt" and thermostat not in _ONLY_FOR_THERMOSTAT.get(name, (thermostat,)):
-            wanted = _or(_ONLY_FOR_THERMOSTAT[name])
-            raise click.UsageError(f"expected {_flag(name)} only with --thermostat {wanted}, got {thermostat}")
-    for name in _REQUIRED[ensemble]:
-        if options[name] is None:
-            raise click.UsageError(f"expected {_flag(name)} for --ensemble {ensemble}, got none")
-    names = [field.name for field in dataclasses.fields(Settings) if field.name not in ("temperature", "ramp")]
-    stops = options["temperature"] or ()
-    ramp = schedule(stops, options["steps"] * options["timestep"] / 1000) if stops else None
-    if ramp is not None and ensemble == "nve":
-        raise click.UsageError("expected one --temperature with --ensemble nve, which has no thermostat, got several")
-    temperature = stops[0].temperature if stops else None
-    return Settings(**{name: options[name] for name in names}, temperature=temperature, ramp=ramp)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _or(names: tuple[str, ...]) -> str:
-    return " or ".join(names)
-
-
-def _files(options: dict[str, Any], force: bool) -> dict[str, Path]:
-    """Give the output files, after checking that they can be written."""
-    from ._output import TRAJECTORY_SUFFIXES
-
-    prefix = options["prefix"] or "md"
-    files = {name: Path(options.get(name) or prefix + suffix) for name, suffix in _SUFFIXES.items()}
-    if files["trajectory"].suffix not in TRAJECTORY_SUFFIXES:
-        raise ValueError(f"expected `--trajectory` to end in {_or(TRAJECTORY_SUFFIXES)}, got '{files['trajectory']}'")
-    for name, path in files.items():
-        checked_output(path, force, "-o" if options.get(name) is None else _flag(name))
-    if len({path.resolve() for path in files.values()}) < len(files):
-        raise ValueError(
-            f"expected different files for trajectory, log and restart, got {[str(p) for p in files.values()]}"
-        )
-    return files
-
-
-def _every(options: dict[str, Any]) -> dict[str, int]:
-    return {name: options[f"{name}_every"] for name in _SUFFIXES}
-
-
-def _limits(options: dict[str, Any]) -> dict[str, float]:
-    """Give the limits that were given."""
-    limits = {name: options[f"max_{name}"] for name in ("temperature", "energy_change", "move")}
-    return {name: value for name, value in limits.items() if value is not None}
-
-
-def _new(model: str, settings: "Settings", calc: "MetatomicCalculator", options: dict[str, Any]) -> "Restart":
-    """Read the structure and give it velocities."""
-    from ._dynamics import check_structure, has_velocities, set_velocities
-    from ._restart import file_hash, random_generator
-    from ._run import starting_point
-    from ._structures import check_species, read_structure
-
-    if options["structure"] is None:
-        raise click.UsageError("expected a STRUCTURE, or --restart, got neither")
-    atoms = read_structure(options["structure"], options["file_format"], options["index"])
-    check_species([atoms], calc.capabilities().atomic_types, options["structure"])
-    check_structure(atoms, settings)
-    rng = random_generator(settings.seed)
-    repeats = options["repeat"]
-    if repeats:
-        atoms = atoms.repeat(repeats)
-    # copies of an atom must not all move alike
-    if options["new_velocities"] or not has_velocities(atoms) or (repeats and max(repeats) > 1):
-        if settings.temperature is None:
-            raise click.UsageError(
-                "expected --temperature for initial velocities, which the structure has not, got none"
-            )
-        set_velocities(atoms, settings.temperature, rng)
-    return starting_point(
-        atoms,
-        settings,
-        rng,
-        total=options["steps"],
-        every=_every(options),
-        model_hash=file_hash(model),
-        limits=_limits(options),
-    )
-
-
-def _continued(
-    model: str, restart: str, options: dict[str, Any], given: "set[str]", in_file: "set[str]", force: bool
-) -> tuple["Restart", dict[str, Path], dict[str, Any] | None]:
-    """Read a restart file; give the state, the output files, and how to go on in them (None for new files).
-
-    What a file of ``--config`` says about the start and the files is that of the run to continue.
-    """
-    import warnings
-
-    from ._restart import file_hash, read_restart
-
-    fixed = sorted((given - in_file) & set(_FIXED_BY_RESTART))
-    if fixed:
-        names = ", ".join("STRUCTURE" if name == "structure" else _flag(name) for name in fixed)
-        raise click.UsageError(
-            f"expected no {names} with --restart, which goes on under the same conditions; to change them, start a new "
-            "run from the last frame of the trajectory"
-        )
-    start = read_restart(restart)
-    _check_same(start.settings, options, given & in_file, restart)
-    every = {name: value for name, value in _every(options).items() if f"{name}_every" in given}
-    start = dataclasses.replace(
-        start,
-        total=options["steps"] if "steps" in given else start.total,
-        every={**start.every, **every},
-        limits={**start.limits, **_limits(options)},
-    )
-    if start.step >= start.total:
-        raise ValueError(f"expected `--steps` above {start.step}, which '{restart}' has done, got {start.total}")
-    if file_hash(model) != start.model_hash:
-        warnings.warn(f"expected the model that '{restart}' was made with, got another one, '{model}'", stacklevel=2)
-    if {"prefix", "trajectory", "log"} & (given - in_file):
-        return start, _files(options, force), None
-    files = {name: Path(restart).parent / state["path"] for name, state in start.files.items()}
-    return start, {**files, "restart": Path(restart)}, start.files
-
-
-def _check_same(settings: "Settings", options: Mapping[str, Any], names: "set[str]", restart: str) -> None:
-    """Check that conditions in a file of ``--config`` are those of the run to continue."""
-    for name in sorted(names & set(_FIXED_BY_RESTART)):
-        before, now = getattr(settings, name, options[name]), options[name]
-        if name == "temperature":
-            now = ":".join(f"{stop.temperature:g} K" for stop in now)
-            before = ":".join(f"{one or 0:g} K" for _, one in settings.ramp or [[0.0, before]])
-        if now != before:
-            raise ValueError(
-                f"expected {_flag(name)} in the file of --config as in '{restart}', {before}, got {now}; to "
-                "change it, start a new run from the last frame of the trajectory"
-            )
 
 
 def _title(run: "Run", calc: "MetatomicCalculator") -> str:

@@ -137,13 +137,9 @@ def relax(
 
     from ._citations import cite
     from ._provenance import as_info, provenance, without_info
-    from ._structures import check_species, output_format, read_structures, with_results, write_structures
+    from ._structures import check_species, output_format, read_all, with_results, write_structures
 
-    read = [
-        (f"structure {number} of '{name}'", atoms)
-        for name in structures
-        for number, atoms in enumerate(read_structures(name, file_format, index))
-    ]
+    read = [(one.where, one.atoms) for one in read_all(structures, file_format, index)]
     output_format(path, len(read))
     options: dict[str, Any] = {
         "structure": " ".join(structures),
