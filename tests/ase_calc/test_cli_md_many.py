@@ -147,7 +147,8 @@ def test_what_does_not_go_together_is_refused():
     assert "files of different names" in error
     assert "'0' for structure 0 of '0.extxyz' and structure 0 of '0.extxyz'" in error
     assert "only for several structures" in fail(*md(ALL[0]), *MORE, "--resume", status=2)
-    assert "expected no STRUCTURES, --temperature, --timestep with --restart" in fail(*again, "--restart", "a.restart", status=2)
+    error = fail(*again, "--restart", "a.restart", status=2)
+    assert "expected no STRUCTURES, --temperature, --timestep with --restart" in error
     assert "got both" in fail(*md("--restart", "a.restart", "--resume"), status=2)
     assert "expected --temperature for initial velocities" in fail(*md(*ALL, "--steps", 3), status=2)
     assert not list(Path().glob("*.log"))
