@@ -335,6 +335,9 @@ def demo(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation, which runs the tutorials, with warnings as errors, and check what is in the pages."""
     install_packages(session, PACKAGES, "sphinx", "furo", "sphinx-gallery", "pytest")
+    # what tutorials use beside the packages
+    install(session, "metatensor-learn", "chemiscope", "metatomic-torch")
+    install_family(session, "sevennet")
     session.run("metatomic-lammps", "build")  # before a tutorial does, and prints it
     build = ["sphinx-build", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build/html"]
     session.run(*build, env={"OMP_NUM_THREADS": "1"})

@@ -16,7 +16,10 @@ def run(trial):
 
     engine = Engine(str(trial.model_file()), length_unit="angstrom", energy_unit="eV")
     structure = Structure(
-        np.array(trial.types), np.array(trial.positions), np.array(trial.cell), np.ones(3, dtype=bool)
+        np.array(trial.types),
+        np.array(trial.positions),
+        np.array(trial.cell),
+        np.ones(3, dtype=bool),
     )
     found = engine.evaluate([structure], ["energy", "forces"])
     yield trial.compared("run", found.energy[0], found.forces)

@@ -7,7 +7,11 @@ from metatomic_core.engine import Engine, Structure
 from metatomic_core.potentials import lennard_jones
 
 # what to do about uncertain energies is left to the engine
-OPTIONS = {name: option for name, option in ENGINE_OPTIONS.items() if name != "uncertainty_threshold"}
+OPTIONS = {
+    name: option
+    for name, option in ENGINE_OPTIONS.items()
+    if name != "uncertainty_threshold"
+}
 
 
 class Forces:
@@ -15,14 +19,20 @@ class Forces:
 
     def __init__(self, model, **options):
         given = checked_options("Forces", options, OPTIONS)
-        self._engine = Engine(model, length_unit="angstrom", energy_unit="kcal/mol", **given)
+        self._engine = Engine(
+            model, length_unit="angstrom", energy_unit="kcal/mol", **given
+        )
 
     def __call__(self, types, positions, cell):
         """Evaluate one periodic structure; the pairs of the last one are used again while atoms move little."""
-        results = self._engine.evaluate([Structure(types, positions, cell, np.ones(3, bool))], ["energy", "forces"])
+        results = self._engine.evaluate(
+            [Structure(types, positions, cell, np.ones(3, bool))], ["energy", "forces"]
+        )
         return results.energy[0], results.forces
 
 
 forces = Forces(lennard_jones(["Ar"], 3.405, 0.01032), device="cpu")
-energy, f = forces(np.array([18, 18]), np.array([[0.0, 0.0, 0.0], [3.8, 0.0, 0.0]]), 20.0 * np.eye(3))
+energy, f = forces(
+    np.array([18, 18]), np.array([[0.0, 0.0, 0.0], [3.8, 0.0, 0.0]]), 20.0 * np.eye(3)
+)
 np.testing.assert_allclose(f[0], -f[1])

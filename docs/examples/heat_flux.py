@@ -33,7 +33,9 @@ for size in (2, 3):
     rng = np.random.default_rng(size)
     # melts at a high temperature first
     for hot in (4 * temperature, temperature):
-        Langevin(atoms, step * units.fs, temperature_K=hot, friction=0.05, fixcm=False, rng=rng).run(400)
+        Langevin(
+            atoms, step * units.fs, temperature_K=hot, friction=0.05, fixcm=False, rng=rng
+        ).run(400)
     # the liquid does not flow
     atoms.set_velocities(atoms.get_velocities() - atoms.get_velocities().mean(0))
 
@@ -46,7 +48,11 @@ for size in (2, 3):
 
     n, n_lags = len(fluxes), min(int(longest / (step * every)), len(fluxes) // 2)
     padded = np.fft.rfft(np.array(fluxes), 2 * n, axis=0)
-    correlation = np.fft.irfft((np.abs(padded) ** 2).sum(1))[:n_lags] / (n - np.arange(n_lags))
+    correlation = np.fft.irfft((np.abs(padded) ** 2).sum(1))[:n_lags] / (
+        n - np.arange(n_lags)
+    )
     integral = step * every * (correlation.sum() - 0.5 * correlation[0])
-    conductivity = to_si * integral / (3 * atoms.get_volume() * units.kB * np.mean(temperatures) ** 2)
+    conductivity = (
+        to_si * integral / (3 * atoms.get_volume() * units.kB * np.mean(temperatures) ** 2)
+    )
     print(f"{len(atoms)} atoms, {np.mean(temperatures):.0f} K: {conductivity:.3f} W/(m K)")

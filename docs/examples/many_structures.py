@@ -16,13 +16,17 @@ for number, crystal in enumerate(crystals):
 
 relaxed = relax(crystals, calculator, fmax=0.001)
 for crystal, one in zip(crystals, relaxed, strict=True):
-    print(f"{crystal.cell[0, 0]:.3f} A  {one.atoms.get_potential_energy() / 8:.4f} eV/atom  {one.n_steps} steps")
+    print(
+        f"{crystal.cell[0, 0]:.3f} A  {one.atoms.get_potential_energy() / 8:.4f} eV/atom  {one.n_steps} steps"
+    )
 
 
 def heat(atoms):
     """Run a picosecond at 300 K, and give the kinetic temperature of its second half."""
     rng = np.random.default_rng(0)
-    dynamics = Langevin(atoms, 2 * units.fs, temperature_K=300, friction=0.02, fixcm=False, rng=rng)
+    dynamics = Langevin(
+        atoms, 2 * units.fs, temperature_K=300, friction=0.02, fixcm=False, rng=rng
+    )
     dynamics.run(250)
     temperatures = [atoms.get_temperature() for _ in dynamics.irun(250)]
     return np.mean(temperatures)

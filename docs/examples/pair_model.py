@@ -3,7 +3,14 @@ from typing import Dict, List, Optional
 import torch
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
+from metatomic_core import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
 from metatomic_core.authors import energy_output, pairs, sum_at_atoms
 
 
@@ -19,13 +26,19 @@ class Repulsion(torch.nn.Module):
         return [self.pairs]
 
     def forward(
-        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+        self,
+        systems: List[System],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels],
     ) -> Dict[str, TensorMap]:
         first, _, vectors = pairs(systems, self.pairs)
         distances = torch.linalg.vector_norm(vectors, dim=1)
         energies = 0.5 * self.strength * (1 - distances / self.pairs.cutoff) ** 2
         atomic = sum_at_atoms(systems, energies, first)
-        return {name: energy_output(systems, atomic, output, selected_atoms) for name, output in outputs.items()}
+        return {
+            name: energy_output(systems, atomic, output, selected_atoms)
+            for name, output in outputs.items()
+        }
 
 
 capabilities = ModelCapabilities(
@@ -37,4 +50,6 @@ capabilities = ModelCapabilities(
     dtype="float64",
 )
 module = Repulsion(strength=2.0, cutoff=3.0)
-AtomisticModel(module.eval(), ModelMetadata(name="Soft repulsion"), capabilities).save("repulsion.pt")
+AtomisticModel(module.eval(), ModelMetadata(name="Soft repulsion"), capabilities).save(
+    "repulsion.pt"
+)

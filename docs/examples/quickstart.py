@@ -6,7 +6,9 @@ from ase.build import bulk
 from metatomic_ase import MetatomicCalculator
 
 if not Path("argon.pt").exists():
-    sys.exit("expected argon.pt in this folder; write it with `metatomic export lj -o argon.pt`")
+    sys.exit(
+        "expected argon.pt in this folder; write it with `metatomic export lj -o argon.pt`"
+    )
 
 atoms = bulk("Ar", "fcc", a=5.26, cubic=True)  # angstrom
 atoms.calc = MetatomicCalculator("argon.pt")

@@ -25,17 +25,23 @@ def neighbor_distances(frames):
         # images of a small cell: those within one cell to each side of the nearest
         shifts = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3), axis=-1).reshape(-1, 3)
         images = (fractions - np.round(fractions))[:, :, None, :] + shifts
-        lengths = np.linalg.norm(images @ START.cell.array, axis=-1).reshape(lithium.sum(), -1)
+        lengths = np.linalg.norm(images @ START.cell.array, axis=-1).reshape(
+            lithium.sum(), -1
+        )
         found.append(np.sort(lengths, axis=1)[:, :6])
     return np.concatenate(found).ravel()
 
 
 dump = ase.io.read("lammps.dump", ":", format="lammps-dump-text")
-beads = [ase.io.read(path, ":") for path in sorted(Path("quantum").glob("simulation.pos_*.xyz"))]
+beads = [
+    ase.io.read(path, ":") for path in sorted(Path("quantum").glob("simulation.pos_*.xyz"))
+]
 runs = {
     "classical, ASE": [atoms.positions for atoms in ase.io.read("classical.traj", ":")],
     "classical, LAMMPS on 2 ranks": [atoms.positions for atoms in dump],
-    f"quantum, i-PI with {len(beads)} beads": [atoms.positions for frames in zip(*beads) for atoms in frames],
+    f"quantum, i-PI with {len(beads)} beads": [
+        atoms.positions for frames in zip(*beads) for atoms in frames
+    ],
 }
 
 figure, axes = plt.subplots(figsize=(5.0, 3.2), layout="constrained")

@@ -36,7 +36,12 @@ for (name, model), style in zip(models.items(), ("-", "--"), strict=True):
     model.save(folder / f"{name}.pt")
     calculator = MetatomicCalculator(model)
     dimers = [Atoms("Ar2", [(0, 0, 0), (0, 0, r)]) for r in distances]
-    axes.plot(distances, [1000 * calculator.get_potential_energy(dimer) for dimer in dimers], style, label=name)
+    axes.plot(
+        distances,
+        [1000 * calculator.get_potential_energy(dimer) for dimer in dimers],
+        style,
+        label=name,
+    )
 axes.set(xlabel="distance (Å)", ylabel="energy (meV)", ylim=(-11, 8))
 axes.legend(frameon=False)
 
@@ -48,7 +53,9 @@ axes.legend(frameon=False)
 # engines that are installed are compared.
 
 for name in models:
-    report = check_model(folder / f"{name}.pt", only=["continuity", "forces"], engines=[], effort="quick")
+    report = check_model(
+        folder / f"{name}.pt", only=["continuity", "forces"], engines=[], effort="quick"
+    )
     print(f"{name}: {report.grade.value}")
     for finding in report.findings:
         print(f"    {finding.check} {finding.part}: {finding.grade.value}")

@@ -24,9 +24,14 @@ from metatomic_core.potentials import lennard_jones
 
 parts = {
     "weak": lennard_jones("Ar", epsilon=0.0090, sigma=3.40, cutoff=7.0),
-    "strong": lennard_jones("Ar", epsilon=1.2, sigma=0.335, cutoff=0.9, length_unit="nm", energy_unit="kJ/mol"),
+    "strong": lennard_jones(
+        "Ar", epsilon=1.2, sigma=0.335, cutoff=0.9, length_unit="nm", energy_unit="kJ/mol"
+    ),
 }
-models = {**parts, "mixed": combine(list(parts.values()), "sum", weights=[0.7, 0.3], name="Mixed argon")}
+models = {
+    **parts,
+    "mixed": combine(list(parts.values()), "sum", weights=[0.7, 0.3], name="Mixed argon"),
+}
 
 # %%
 # The energy of a pair of atoms: the sum lies between its parts, nearer to the first.
@@ -37,7 +42,9 @@ curves = {}
 figure, axes = plt.subplots(figsize=(5, 3.4), layout="constrained")
 for (name, model), style in zip(models.items(), ("--", ":", "-"), strict=True):
     calculator = MetatomicCalculator(model)
-    curves[name] = np.array([1000 * calculator.get_potential_energy(dimer) for dimer in dimers])
+    curves[name] = np.array(
+        [1000 * calculator.get_potential_energy(dimer) for dimer in dimers]
+    )
     axes.plot(distances, curves[name], style, label=name)
 axes.set(xlabel="distance (Å)", ylabel="energy (meV)", ylim=(-14, 8))
 axes.legend(frameon=False)
@@ -49,7 +56,10 @@ difference = curves["mixed"] - 0.7 * curves["weak"] - 0.3 * curves["strong"]
 print("sum of the parts:", np.allclose(difference, 0, atol=1e-9))
 for r in (3.4, 3.8):
     at = np.abs(distances - r).argmin()
-    print(f"at {distances[at]:.1f} Å:", "  ".join(f"{name} {curve[at]:.2f} meV" for name, curve in curves.items()))
+    print(
+        f"at {distances[at]:.1f} Å:",
+        "  ".join(f"{name} {curve[at]:.2f} meV" for name, curve in curves.items()),
+    )
 
 # %%
 # Next: make a committee of them, as in :doc:`uncertainty`; save the sum with

@@ -45,12 +45,19 @@ atoms = bulk("Si", "diamond", 5.43, cubic=True).repeat(3)
 atoms.rattle(0.05, seed=0)
 structure = Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
 engines = {
-    kernel: Engine(file, length_unit="angstrom", energy_unit="eV", kernel=kernel) for kernel in ("script", "compiled")
+    kernel: Engine(file, length_unit="angstrom", energy_unit="eV", kernel=kernel)
+    for kernel in ("script", "compiled")
 }
-results = {kernel: engine.evaluate([structure], ["energy", "forces"]) for kernel, engine in engines.items()}
+results = {
+    kernel: engine.evaluate([structure], ["energy", "forces"])
+    for kernel, engine in engines.items()
+}
 difference = np.abs(results["script"].forces - results["compiled"].forces).max()
 print("forces agree:", bool(difference < 1e-12))
-print("kernel that 'auto' takes:", Engine(file, length_unit="angstrom", energy_unit="eV").kernel)
+print(
+    "kernel that 'auto' takes:",
+    Engine(file, length_unit="angstrom", energy_unit="eV").kernel,
+)
 
 # %%
 # Less time
@@ -63,12 +70,19 @@ seconds = {kernel: [] for kernel in engines}
 for step in range(10):
     for kernel, engine in engines.items():
         moved = atoms.positions + 1e-3 * step
-        engine.evaluate([Structure(atoms.numbers, moved, atoms.cell.array, atoms.pbc)], ["energy", "forces"])
+        engine.evaluate(
+            [Structure(atoms.numbers, moved, atoms.cell.array, atoms.pbc)],
+            ["energy", "forces"],
+        )
         seconds[kernel].append(sum(engine.seconds.values()))
 best = {kernel: min(np.diff([0.0, *values])[1:]) for kernel, values in seconds.items()}
 
 figure, axes = plt.subplots(figsize=(4.5, 2.4), layout="constrained")
-axes.barh(list(best), [best["script"] / value for value in best.values()], color=["#888888", "#2a7f62"])
+axes.barh(
+    list(best),
+    [best["script"] / value for value in best.values()],
+    color=["#888888", "#2a7f62"],
+)
 axes.set(xlabel="times as fast as TorchScript")
 
 # %%

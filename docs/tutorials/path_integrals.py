@@ -32,8 +32,26 @@ lennard_jones().save(folder / "argon.pt")
 bulk("Ar", "fcc", a=5.3, cubic=True).repeat(2).write(folder / "argon.xyz")
 kinetic = {}
 for beads in BEADS:
-    options = ["--case", "pimd", "--beads", str(beads), "--temperature", str(TEMPERATURE), "--timestep", "5"]
-    options += ["--steps", str(STEPS), "--stride", "2", "--thermostat-time", "50", "-o", f"run-{beads}"]
+    options = [
+        "--case",
+        "pimd",
+        "--beads",
+        str(beads),
+        "--temperature",
+        str(TEMPERATURE),
+        "--timestep",
+        "5",
+    ]
+    options += [
+        "--steps",
+        str(STEPS),
+        "--stride",
+        "2",
+        "--thermostat-time",
+        "50",
+        "-o",
+        f"run-{beads}",
+    ]
     command = ["metatomic-ipi", "run", "argon.pt", "argon.xyz", *options]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     # the last column is the centroid-virial estimator, in eV; the start, which is a perfect crystal, is left out
@@ -56,7 +74,9 @@ means = {beads: values.mean() for beads, values in kinetic.items()}
 print("more beads, more kinetic energy:", list(means) == sorted(means, key=means.get))
 
 figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
-axes.plot(list(means), [1000 * value for value in means.values()], "o-", label="path integrals")
+axes.plot(
+    list(means), [1000 * value for value in means.values()], "o-", label="path integrals"
+)
 axes.axhline(1000 * classical, color="#888888", linestyle=":", label="classical")
 axes.axhline(1000 * debye, color="#2a7f62", linestyle="--", label="Debye crystal")
 axes.set(xlabel="beads", ylabel="kinetic energy per atom (meV)", ylim=(0, None))

@@ -15,10 +15,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from ase.build import bulk
+from metatensor.learn.data import DataLoader, Dataset, group
 from metatensor.torch import Labels, TensorMap
 
 from metatomic_ase import MetatomicCalculator
-from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
+from metatomic_core import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
 from metatomic_core.authors import energy_output, pairs, sum_at_atoms
 from metatomic_core.engine import Structure
 from metatomic_core.potentials import stillinger_weber
@@ -46,7 +54,9 @@ reference = MetatomicCalculator(stillinger_weber())
 frames = [displaced(seed) for seed in range(40)]
 for atoms in frames:
     atoms.calc = reference
-energies = torch.tensor([[atoms.get_potential_energy()] for atoms in frames], dtype=torch.float64)
+energies = torch.tensor(
+    [[atoms.get_potential_energy()] for atoms in frames], dtype=torch.float64
+)
 forces = torch.stack([torch.from_numpy(atoms.get_forces()) for atoms in frames])
 
 # %%
@@ -67,27 +77,42 @@ class SmallPotential(torch.nn.Module):
         self.register_buffer("centers", torch.linspace(1.8, 3.8, 7, dtype=torch.float64))
         self.offset = offset
         self.network = torch.nn.Sequential(
-            torch.nn.Linear(21, 24), torch.nn.Tanh(), torch.nn.Linear(24, 24), torch.nn.Tanh(), torch.nn.Linear(24, 1)
+            torch.nn.Linear(21, 24),
+            torch.nn.Tanh(),
+            torch.nn.Linear(24, 24),
+            torch.nn.Tanh(),
+            torch.nn.Linear(24, 1),
         ).to(torch.float64)
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         return [self.pairs]
 
     def forward(
-        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+        self,
+        systems: List[System],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels],
     ) -> Dict[str, TensorMap]:
         first, _, vectors = pairs(systems, self.pairs)
         r = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-        radial = torch.exp(-4.0 * (r - self.centers) ** 2) * torch.cos(0.5 * torch.pi * r / self.pairs.cutoff) ** 2
+        radial = (
+            torch.exp(-4.0 * (r - self.centers) ** 2)
+            * torch.cos(0.5 * torch.pi * r / self.pairs.cutoff) ** 2
+        )
         unit = vectors / r
         products = (unit.unsqueeze(2) * unit.unsqueeze(1)).reshape(-1, 9)
         angular = torch.cat([unit, products], dim=1)
         density = sum_at_atoms(systems, radial, first)
         moments = sum_at_atoms(systems, radial.unsqueeze(2) * angular.unsqueeze(1), first)
         dipoles, tensors = moments[:, :, :3], moments[:, :, 3:]
-        features = torch.cat([density, dipoles.square().sum(2), tensors.square().sum(2)], dim=1)
+        features = torch.cat(
+            [density, dipoles.square().sum(2), tensors.square().sum(2)], dim=1
+        )
         atomic = self.network(features).squeeze(1) + self.offset
-        return {name: energy_output(systems, atomic, output, selected_atoms) for name, output in outputs.items()}
+        return {
+            name: energy_output(systems, atomic, output, selected_atoms)
+            for name, output in outputs.items()
+        }
 
 
 module = SmallPotential(offset=float(energies.mean()) / 8).eval()
@@ -107,47 +132,66 @@ model = AtomisticModel(module, ModelMetadata(name="Small silicon"), capabilities
 #
 # `MetatomicCalculator.systems` gives what the model takes, with neighbor lists that are connected to the positions, so
 # that the loss may have forces in it. These say far more than the energy: 24 numbers a structure rather than one.
-# :doc:`/engines/ase` says more about it.
+# Structures and what they are fitted to go into the data set of `metatensor-learn
+# <https://docs.metatensor.org/latest/learn/index.html>`_, which gives them in batches, in another order each time.
 
 calculator = MetatomicCalculator(model)
 systems = calculator.systems(frames)
-train, test = slice(0, 32), slice(32, 40)
+N_TRAINED = 32
+trained = Dataset(
+    system=systems[:N_TRAINED], energy=[*energies[:N_TRAINED]], forces=[*forces[:N_TRAINED]]
+)
+batches = DataLoader(trained, batch_size=8, shuffle=True, collate_fn=group)
 wanted = {"energy": ModelOutput(unit="eV", sample_kind="system")}
 
 
-def predict(part):
-    """Give energies and forces of some frames."""
-    energy = module(systems[part], wanted, None)["energy"].block().values
-    positions = [system.positions for system in systems[part]]
+def predict(systems):
+    """Give energies and forces of some structures."""
+    energy = module(list(systems), wanted, None)["energy"].block().values
+    positions = [system.positions for system in systems]
     gradients = torch.autograd.grad(energy.sum(), positions, create_graph=True)
     return energy, -torch.stack(gradients)
 
 
 module.requires_grad_(requires_grad=True).train()
-EPOCHS = 300
+EPOCHS = 150
 optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
 for epoch in range(EPOCHS):
-    energy, force = predict(train)
-    loss = ((energy - energies[train]) / 8).square().mean() * 10 + (force - forces[train]).square().mean()
-    optimizer.zero_grad()
-    loss.backward(retain_graph=True, inputs=list(module.parameters()))
-    optimizer.step()
+    losses = []
+    for batch in batches:
+        energy, force = predict(batch.system)
+        per_atom = (energy - torch.stack(batch.energy)) / 8
+        loss = (
+            10 * per_atom.square().mean()
+            + (force - torch.stack(batch.forces)).square().mean()
+        )
+        optimizer.zero_grad()
+        loss.backward(retain_graph=True, inputs=list(module.parameters()))
+        optimizer.step()
+        losses.append(loss.item())
     schedule.step()
-    if epoch % 100 == 0:
-        print(f"epoch {epoch:3d}  loss {loss.item():.2g}")
+    if epoch % 50 == 0:
+        print(f"epoch {epoch:3d}  loss {np.mean(losses):.2g}")
 
 # %%
 # Parity: what the model says of structures that it has not seen, against the reference.
 
-energy, force = (values.detach() for values in predict(test))
+test = slice(N_TRAINED, len(frames))
+energy, force = (values.detach() for values in predict(systems[test]))
 figure, axes = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
 axes.plot(forces[test].ravel(), force.ravel(), ".", alpha=0.6)
 axes.axline((0, 0), slope=1, color="black", linewidth=0.8)
-axes.set(xlabel="force of the reference (eV/Å)", ylabel="force of the model (eV/Å)", aspect="equal")
+axes.set(
+    xlabel="force of the reference (eV/Å)",
+    ylabel="force of the model (eV/Å)",
+    aspect="equal",
+)
 print(f"error of forces {float((force - forces[test]).square().mean().sqrt()):.2f} eV/Å")
 print(f"spread of forces {float(forces[test].std()):.2f} eV/Å")
-print(f"error of energies {1000 * float((energy - energies[test]).abs().mean()) / 8:.1f} meV/atom")
+print(
+    f"error of energies {1000 * float((energy - energies[test]).abs().mean()) / 8:.1f} meV/atom"
+)
 
 # %%
 # One file, three engines
@@ -158,14 +202,21 @@ print(f"error of energies {1000 * float((energy - energies[test]).abs().mean()) 
 # themselves.
 
 module.eval().requires_grad_(requires_grad=False)
-AtomisticModel(module, ModelMetadata(name="Small silicon"), capabilities).save(folder / "silicon.pt")
+AtomisticModel(module, ModelMetadata(name="Small silicon"), capabilities).save(
+    folder / "silicon.pt"
+)
 atoms = frames[-1]
 structure = Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
 request = Request(folder / "silicon.pt", [structure])
-answers = {name: installed_subjects()[name].evaluate(request)[0] for name in ("ase", "ipi", "lammps")}
+answers = {
+    name: installed_subjects()[name].evaluate(request)[0]
+    for name in ("ase", "ipi", "lammps")
+}
 for name, answer in answers.items():
     difference = np.abs(answer.forces - answers["ase"].forces).max()
-    print(f"{name:6s}  {answer.energy:.5f} eV  forces as in ASE to 1e-5 eV/Å: {bool(difference < 1e-5)}")
+    print(
+        f"{name:6s}  {answer.energy:.5f} eV  forces as in ASE to 1e-5 eV/Å: {bool(difference < 1e-5)}"
+    )
 
 # %%
 # Next: train with fewer structures, or without forces, and see the parity get worse. Give the model stress to learn;

@@ -42,7 +42,12 @@ calculator = MetatomicCalculator(committee, uncertainty_threshold=None)
 atoms = bulk("Ar", a=5.4, cubic=True).repeat(2)
 atoms.calc = calculator
 dynamics = Langevin(
-    atoms, 4 * units.fs, temperature_K=20, friction=0.02 / units.fs, fixcm=False, rng=np.random.default_rng(0)
+    atoms,
+    4 * units.fs,
+    temperature_K=20,
+    friction=0.02 / units.fs,
+    fixcm=False,
+    rng=np.random.default_rng(0),
 )
 targets, uncertainties, closest = [], [], []
 for target in np.linspace(20, 600, 15):
@@ -51,10 +56,14 @@ for target in np.linspace(20, 600, 15):
     distances = atoms.get_all_distances(mic=True) + 100 * np.eye(len(atoms))
     targets.append(target)
     closest.append(distances.min())
-    uncertainties.append(1000 * calculator.get_energy_uncertainty(atoms, per_atom=True).max())
+    uncertainties.append(
+        1000 * calculator.get_energy_uncertainty(atoms, per_atom=True).max()
+    )
 
 for number in (0, 7, 14):
-    print(f"{targets[number]:3.0f} K  closest {closest[number]:.2f} Å  largest {uncertainties[number]:.1f} meV")
+    print(
+        f"{targets[number]:3.0f} K  closest {closest[number]:.2f} Å  largest {uncertainties[number]:.1f} meV"
+    )
 
 # %%
 # The most uncertain atom, along the run: a limit on it stops the run, or picks structures to label and to train on.
@@ -64,8 +73,17 @@ figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
 axes.plot(targets, uncertainties, "o-", markersize=3)
 axes.axhline(LIMIT, color="gray", linestyle=":")
 axes.annotate("limit", (30, 1.1 * LIMIT))
-axes.set(xlabel="temperature of the thermostat (K)", ylabel="largest uncertainty (meV)", yscale="log")
-print("structures to label:", sum(value > LIMIT for value in uncertainties), "of", len(uncertainties))
+axes.set(
+    xlabel="temperature of the thermostat (K)",
+    ylabel="largest uncertainty (meV)",
+    yscale="log",
+)
+print(
+    "structures to label:",
+    sum(value > LIMIT for value in uncertainties),
+    "of",
+    len(uncertainties),
+)
 
 # %%
 # The calculator looks by itself, at each step: above ``uncertainty_threshold``, per atom and in eV, it warns.

@@ -21,7 +21,14 @@ from ase.md.verlet import VelocityVerlet
 from metatensor.torch import Labels, TensorMap
 
 from metatomic_ase import MetatomicCalculator
-from metatomic_core import AtomisticModel, ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
+from metatomic_core import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
 from metatomic_core.authors import energy_output, pairs, sum_at_atoms
 
 # %%
@@ -46,14 +53,20 @@ class Morse(torch.nn.Module):
         return [self.pairs]
 
     def forward(
-        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+        self,
+        systems: List[System],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels],
     ) -> Dict[str, TensorMap]:
         first, _, vectors = pairs(systems, self.pairs)
         r = torch.linalg.vector_norm(vectors, dim=1)
         morse = self.depth * ((1 - torch.exp(-self.width * (r - self.r0))) ** 2 - 1)
         smooth = (1 - (r / self.pairs.cutoff) ** 4) ** 2
         atomic = sum_at_atoms(systems, 0.5 * morse * smooth, first)
-        return {name: energy_output(systems, atomic, output, selected_atoms) for name, output in outputs.items()}
+        return {
+            name: energy_output(systems, atomic, output, selected_atoms)
+            for name, output in outputs.items()
+        }
 
 
 # %%
@@ -71,7 +84,9 @@ capabilities = ModelCapabilities(
     supported_devices=["cpu", "cuda"],
     dtype="float64",
 )
-model = AtomisticModel(Morse(0.343, 1.359, 2.866, 6.0).eval(), ModelMetadata(name="Morse copper"), capabilities)
+model = AtomisticModel(
+    Morse(0.343, 1.359, 2.866, 6.0).eval(), ModelMetadata(name="Morse copper"), capabilities
+)
 file = Path(tempfile.mkdtemp()) / "copper.pt"
 model.save(file)
 calculator = MetatomicCalculator(file)
@@ -80,7 +95,10 @@ calculator = MetatomicCalculator(file)
 # A first look: the energy of two atoms. No step at the cutoff.
 
 distances = np.linspace(2.0, 6.5, 120)
-curve = [calculator.compute_energy(Atoms("Cu2", [(0, 0, 0), (0, 0, r)]))["energy"] for r in distances]
+curve = [
+    calculator.compute_energy(Atoms("Cu2", [(0, 0, 0), (0, 0, r)]))["energy"]
+    for r in distances
+]
 figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
 axes.plot(distances, curve)
 axes.axvline(6.0, color="gray", linestyle=":")
@@ -102,7 +120,9 @@ start = atoms.get_total_energy()
 for _ in range(5):
     dynamics.run(20)
     drift = 1000 * (atoms.get_total_energy() - start) / len(atoms)
-    print(f"{2 * dynamics.nsteps:4d} fs  {atoms.get_temperature():4.0f} K  drift {abs(drift):.1f} meV/atom")
+    print(
+        f"{2 * dynamics.nsteps:4d} fs  {atoms.get_temperature():4.0f} K  drift {abs(drift):.1f} meV/atom"
+    )
 
 # %%
 # Next: give ``depth`` as a :py:class:`torch.nn.Parameter` and train it (:doc:`train_silicon`); run the file in LAMMPS

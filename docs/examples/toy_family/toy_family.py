@@ -9,7 +9,13 @@ import torch
 from ase.calculators.morse import MorsePotential
 from metatensor.torch import Labels, TensorMap
 
-from metatomic_core import ModelCapabilities, ModelMetadata, ModelOutput, NeighborListOptions, System
+from metatomic_core import (
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
 from metatomic_core.authors import energy_output, pairs, sum_at_atoms
 from metatomic_importers import Contents, Family, Imported, Request
 from metatomic_importers.family import ROUNDING
@@ -31,7 +37,10 @@ class Morse(torch.nn.Module):
         return [self.pairs]
 
     def forward(
-        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+        self,
+        systems: List[System],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels],
     ) -> Dict[str, TensorMap]:
         first, _, vectors = pairs(systems, self.pairs)
         r = torch.linalg.vector_norm(vectors, dim=1)
@@ -40,7 +49,9 @@ class Morse(torch.nn.Module):
         switch = 1 - x**3 * (6 * x**2 - 15 * x + 10)
         energies = 0.5 * self.epsilon * decay * (decay - 2) * switch
         of_atoms = sum_at_atoms(systems, energies, first)
-        return {"energy": energy_output(systems, of_atoms, outputs["energy"], selected_atoms)}
+        return {
+            "energy": energy_output(systems, of_atoms, outputs["energy"], selected_atoms)
+        }
 
 
 def recognises(contents: Contents) -> bool:
@@ -53,7 +64,9 @@ def read(request: Request) -> Imported:
     module = Morse(**parameters).eval()
     return Imported(
         module=module,
-        metadata=ModelMetadata(name="toy", references={"model": ["doi:10.1103/PhysRev.34.57"]}),
+        metadata=ModelMetadata(
+            name="toy", references={"model": ["doi:10.1103/PhysRev.34.57"]}
+        ),
         capabilities=ModelCapabilities(
             outputs={"energy": ModelOutput(unit="eV", sample_kind="atom")},
             atomic_types=chosen_types(checkpoint["species"], request.species),

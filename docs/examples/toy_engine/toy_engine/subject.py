@@ -30,12 +30,22 @@ class ToyEngine(Subject):
         answers, system = [], None
         for structure in request.structures:
             if system is None or not request.continued:
-                system = System(structure.types, np.ones(len(structure.types)), structure.positions.T, structure.cell.T)
+                system = System(
+                    structure.types,
+                    np.ones(len(structure.types)),
+                    structure.positions.T,
+                    structure.cell.T,
+                )
             # in place, as the engine moves its atoms
-            system.x[:], system.h[:] = ANGSTROM * structure.positions.T, ANGSTROM * structure.cell.T
+            system.x[:], system.h[:] = (
+                ANGSTROM * structure.positions.T,
+                ANGSTROM * structure.cell.T,
+            )
             energy, f, stress = potential(system)
             virial = -abs(np.linalg.det(system.h)) * stress
-            answers.append(Answer(energy=energy / EV, forces=f.T / EV * ANGSTROM, virial=virial / EV))
+            answers.append(
+                Answer(energy=energy / EV, forces=f.T / EV * ANGSTROM, virial=virial / EV)
+            )
         return answers
 
 

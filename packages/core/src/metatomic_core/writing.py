@@ -5,6 +5,7 @@ Nothing here imports torch, and writers should not either until they write: ``me
 
 import dataclasses
 import importlib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -197,5 +198,17 @@ def convert(source: str | Path, output: str | Path, target: str = "metatomic-cor
     -------
     object
         What the writer says about it, see `Writer`.
+
+    Raises
+    ------
+    TypeError
+        If source or output is no path.
+    ValueError
+        If there is no such writer, or the model can not be written so.
     """
+    for name, path in (("source", source), ("output", output)):
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(
+                f"expected `{name}` to be a path, got {type(path).__name__}; a model is saved to a file first"
+            )
     return writer(target).write(Path(source), Path(output), **options)

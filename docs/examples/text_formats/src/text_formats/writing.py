@@ -27,4 +27,8 @@ def write(source: Path, output: Path, points: int = 10) -> str:
     return f"{output}: {points} distances"
 
 
-writer = Writer("energies of a dimer as text", write, (WriterOption("--points", "points", "How many.", "N", int),))
+writer = Writer(
+    "energies of a dimer as text",
+    write,
+    (WriterOption("--points", "points", "How many.", "N", int),),
+)
