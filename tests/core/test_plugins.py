@@ -13,7 +13,7 @@ from metatomic_core import AtomisticModel, check_atomistic_model, load_atomistic
 from metatomic_core.engine import Engine, Structure
 from metatomic_core.loading import load_compiled, reader_of, readers
 from metatomic_core.potentials import lennard_jones
-from metatomic_core.writing import WriterOption, writers
+from metatomic_core.writing import WriterOption, convert, writers
 
 STRUCTURE = Structure(np.full(2, 18), np.array([[0.0, 0, 0], [1, 2, 3]]), np.zeros((3, 3)), np.zeros(3, dtype=bool))
 
@@ -187,3 +187,9 @@ def test_options_of_writers_have_names_of_options(name):
 def test_own_readers_and_writers_are_there():
     assert readers()["metatomic-torch"].package == "metatomic-core"
     assert list(writers()) == ["metatomic-core", "metatomic-torch", "gromacs"]
+
+
+@pytest.mark.parametrize(("source", "output", "name"), [(ARGON, "a.pt", "source"), ("a.pt", ARGON, "output")])
+def test_convert_wants_paths(source, output, name):
+    with pytest.raises(TypeError, match=f"expected `{name}` to be a path, got AtomisticModel; a model is saved"):
+        convert(source, output)
