@@ -300,6 +300,12 @@ def test_index_and_device_that_are_none_are_named(files, tmp_path):
     assert "got 'gpu'; did you mean 'cuda'" in fail(*command, "--device", "gpu")
 
 
+def test_what_ase_says_of_a_file_is_one_line_of_text(files, tmp_path):
+    (tmp_path / "garbage.xyz").write_text("garbage\nmore\n")
+    error = fail("eval", files / "argon.pt", tmp_path / "garbage.xyz", "--json")
+    assert error.endswith("base 10: 'garbage'; if it has another format, name it with `--format`")
+
+
 def test_file_that_declares_more_atoms_than_it_holds_is_refused_at_once(files, tmp_path):
     (tmp_path / "long.xyz").write_text("99999999999\n\nAr 0 0 0\n")
     error = fail("eval", files / "argon.pt", tmp_path / "long.xyz", "--json")

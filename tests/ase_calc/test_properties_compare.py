@@ -150,7 +150,10 @@ def test_compare_refuses(files, tmp_path):
     assert "expected structures that the model 'argon' knows, got none: species Si" in fail(
         "compare", *models, tmp_path / "silicon.extxyz", *out
     )
-    assert "missing argument" in fail("compare", files / "argon.pt", *out, status=2)
+    error = fail("compare", files / "argon.pt", *out, status=2)
+    assert "expected MODEL, one or several, and STRUCTURES after them, got" in error
+    error = fail("compare", files / "argon.pt", files / "mixture.pt", *out, status=2)
+    assert "mixture.pt', which is a model" in error
 
 
 def test_comparison_refuses_another_shift():

@@ -194,6 +194,8 @@ def test_models_that_do_not_go_together_are_refused(tmp_path):
     model = wrap(NoLists())
     with pytest.raises(ValueError, match="expected at least 2 models for a committee, got 1"):
         combine([model], "committee")
+    with pytest.raises(ValueError, match="expected several models, or one with a weight or a variant, got one alone"):
+        combine([model])
     with pytest.raises(ValueError, match="expected models with species in common, got H C O Si; Ar"):
         combine([model, lennard_jones()])
     with pytest.raises(TypeError, match="expected `models` to be a list of models, got str"):

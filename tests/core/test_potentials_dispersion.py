@@ -115,7 +115,7 @@ def test_agrees_with_s_dftd3(name):
 
 
 # r2SCAN-D3 has an s6 of 1 and few references; B2PLYP has another s6; PBEh is another name of PBE0
-@pytest.mark.parametrize("functional", ["B3LYP", "r2scan", "b2plyp", "PBEh", "HF-3c", "wB97X"])
+@pytest.mark.parametrize("functional", ["B3LYP", "r2scan", "b2plyp", "PBEh", "HF-3c", "wB97X", "skala-1.0"])
 def test_functionals_are_those_of_s_dftd3(functional):
     expected = reference(mixed(), RationalDampingParam(method=functional, atm=False))
     result = atomic_units([1, 8, 14, 26, 92], functional).evaluate([mixed()], ["energy", "forces", "virial"])

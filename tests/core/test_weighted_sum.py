@@ -100,3 +100,9 @@ def test_outputs_in_other_units_are_refused():
 def test_module_is_refused():
     with pytest.raises(TypeError, match="expected `model` to be an AtomisticModel"):
         WeightedSum.wrap(TwoLists(), "energy/mix", WEIGHTS)
+
+
+def test_output_by_two_names_is_refused():
+    model = wrap(TwoLists(), {"feature": ModelOutput(sample_kind="atom")})
+    with pytest.raises(ValueError, match="expected each output once in `weights`, got 'feature' by two names"):
+        WeightedSum.wrap(model, "feature/mix", {"feature": 1.0, "features": 2.0})

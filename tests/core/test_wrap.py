@@ -358,6 +358,17 @@ def test_heat_flux_does_not_depend_on_the_list_or_the_origin(flux):
     np.testing.assert_allclose(heat_flux(flux, structure), expected, rtol=0, atol=1e-11)
 
 
+def test_heat_flux_of_atoms_far_from_their_cell(flux):
+    """Far is no matter, until images have no number any more: no wrong answer then."""
+    structure = moving((True, True, True))
+    expected = heat_flux(flux, structure)
+    structure.positions[0] += 1000 * structure.cell[2]
+    np.testing.assert_allclose(heat_flux(flux, structure), expected, rtol=0, atol=1e-9)
+    structure.positions[0] += 100 * structure.cell[2]
+    with pytest.raises(ValueError, match="expected atoms within 1023 cells of their neighbors, got 1[01].."):
+        heat_flux(flux, structure)
+
+
 def test_heat_flux_of_a_supercell_is_that_of_its_cells(flux):
     structure = moving((True, True, True))
     double = np.diag([2, 1, 1]) @ structure.cell

@@ -49,8 +49,10 @@ def read_structures(path: str, file_format: str | None = None, index: str = ":")
             raise ValueError(
                 f"expected `--index` to be a number or a slice, such as 0, -1, :100 or ::10, got '{index}'"
             ) from error
-        reason = one_line(error)
-        raise ValueError(f"expected structures that ASE reads, got '{path}': {reason}; try `--format`") from error
+        # ASE quotes the end of a line as Python writes it
+        reason = one_line(error).replace("\\n", "")
+        advice = "" if file_format else "; if it has another format, name it with `--format`"
+        raise ValueError(f"expected structures that ASE reads, got '{path}': {reason}{advice}") from error
     found = structures if isinstance(structures, list) else [structures]
     if not found:
         raise ValueError(f"expected structures in '{path}', got none for `--index` '{index}'")

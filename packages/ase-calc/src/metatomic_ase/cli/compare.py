@@ -36,7 +36,7 @@ Examples:
 
 
 @click.command(cls=ConfigurableCommand, epilog=_EPILOG)
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, metavar="MODEL...")
 @click.argument("structures")
 @click.option(
     "--reference",
@@ -60,6 +60,7 @@ def compare(**given: Any) -> None:
     """
     from ._structures import read_structures
 
+    _check_arguments(given["models"], given["structures"])
     labels = _labels(given["models"])
     study = Study("compare", given, (".json", *(f".{label}.extxyz" for label in labels)))
     images = read_structures(given["structures"], given["file_format"], given["index"])
@@ -93,6 +94,19 @@ def compare(**given: Any) -> None:
     _draw(study, found)
     study.write_json(data)
     study.finish(data, lambda: _report(data, study), *calculators)
+
+
+def _check_arguments(models: "Sequence[str]", structures: str) -> None:
+    """Check that models come first, and structures last."""
+    from metatomic_core.loading import reader_of
+
+    if not models:
+        raise click.UsageError(f"expected MODEL, one or several, and STRUCTURES after them, got '{structures}' alone")
+    try:
+        reader_of(structures)
+    except (OSError, ValueError):
+        return
+    raise click.UsageError(f"expected STRUCTURES after the models, got '{structures}', which is a model")
 
 
 def _add_common(

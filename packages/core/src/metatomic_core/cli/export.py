@@ -145,7 +145,7 @@ def sw(output: str, as_json: bool, force: bool, file: str | None, parameter: tup
     from metatomic_core.potentials import stillinger_weber
 
     species = options.pop("species")
-    parameters = dict(_named("--parameter", text) for text in parameter)
+    parameters = _all_named("--parameter", parameter)
     model = stillinger_weber(file or parameters or None, species=_list(species) if species else None, **options)
     _save(model, path, as_json)
 
@@ -197,7 +197,7 @@ def d3(
     from metatomic_core.potentials import d3_dispersion
 
     species = _needed_species(options)
-    model = d3_dispersion(species, functional or dict(_named("--parameter", text) for text in parameter), **options)
+    model = d3_dispersion(species, functional or _all_named("--parameter", parameter), **options)
     _save(model, path, as_json)
 
 
@@ -240,7 +240,21 @@ def _parameter(option: str, texts: tuple[str, ...]) -> Any:
     for text in texts:
         name, value = _named(option, text)
         members = tuple(name.split("-"))
+        # of a pair in both orders, too
+        if any(set(members) == set(key if isinstance(key, tuple) else (key,)) for key in values):
+            raise click.BadParameter(f"expected each name once, got '{name}' twice", param_hint=f"'{option}'")
         values[members if len(members) > 1 else name] = value
+    return values
+
+
+def _all_named(option: str, texts: tuple[str, ...]) -> dict[str, float]:
+    """Give numbers by name, each of them once."""
+    values: dict[str, float] = {}
+    for text in texts:
+        name, value = _named(option, text)
+        if name in values:
+            raise click.BadParameter(f"expected each name once, got '{name}' twice", param_hint=f"'{option}'")
+        values[name] = value
     return values
 
 

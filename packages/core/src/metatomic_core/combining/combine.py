@@ -90,6 +90,8 @@ def combine(
         raise TypeError(f"expected `models` to be a list of models, got {type(models).__name__}")
     if len(models) < _FEWEST[how]:
         raise ValueError(f"expected at least {_FEWEST[how]} models for a {how}, got {len(models)}")
+    if len(models) == 1 and weights is None and variants is None:
+        raise ValueError("expected several models, or one with a weight or a variant, got one alone")
     parts = _known(models, variants)
     shares = _weights(how, len(parts), weights)
     first = parts[0]

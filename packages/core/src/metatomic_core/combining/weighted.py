@@ -182,6 +182,8 @@ def _checked(weights: Mapping[str, float], known: List[str], output_name: str) -
                 f"expected `weights` of outputs of one quantity, as '{output_name}', got '{given}'; name the new "
                 f"output '{base_quantity(canonical)}/...'"
             )
+        if names[canonical] in terms:
+            raise ValueError(f"expected each output once in `weights`, got '{canonical}' by two names")
         terms[names[canonical]] = float(weight)
     return terms
 

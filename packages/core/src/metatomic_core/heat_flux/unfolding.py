@@ -29,7 +29,18 @@ class Cluster(NamedTuple):
 
 
 def coded(atoms: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
-    """Give a number for each image, equal for equal atoms and shifts: digits of the base 2048, shifts from -1024."""
+    """Give a number for each image, equal for equal atoms and shifts: digits of the base 2048, shifts from -1024.
+
+    Raises
+    ------
+    ValueError
+        If a shift has no such digit.
+    """
+    if shifts.numel() > 0 and int(shifts.abs().max()) >= 1024:
+        raise ValueError(
+            f"expected atoms within 1023 cells of their neighbors, got {int(shifts.abs().max())}; put them back into "
+            "the cell"
+        )
     code = atoms
     for k in range(3):
         code = code * 2048 + (shifts[:, k] + 1024)

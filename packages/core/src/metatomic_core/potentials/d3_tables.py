@@ -95,7 +95,9 @@ def damping(functional: str) -> Tuple[Dict[str, float], str]:
     data = _toml("parameters.toml")
     known = {name: entry["d3"]["bj"] for name, entry in data["parameter"].items() if "bj" in entry.get("d3", {})}
     aliases = {name: method for name, method in _toml("aliases.toml")["alias"].items() if method in known}
-    name = functional.lower().replace("-", "")
+    # names in the tables are without the dashes of papers, but for a few
+    name = functional.lower()
+    name = name if name in known else name.replace("-", "")
     if name not in known and name not in aliases:
         nearest = difflib.get_close_matches(name, [*known, *aliases], n=1)
         hint = f"; did you mean '{nearest[0]}'" if nearest else f"; give its {', '.join(PARAMETERS)} instead"
