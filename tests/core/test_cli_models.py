@@ -79,7 +79,7 @@ def test_export_lj_takes_parameters_of_pairs(tmp_path):
         (["sw", "--parameter", "epsilon"], 2, "expected NAME=VALUE, got 'epsilon'"),
         (["sw", "--parameter", "epsilom=2"], 1, "did you mean 'epsilon'"),
         (["sw", "--parameter", "epsilon=2", "--file", "Si.sw"], 2, "expected one of --file and --parameter, got both"),
-        (["sw", "--parameter", "epsilon=2", "--parameter", "epsilon=3"], 2, "expected each name once, got 'epsilon' twice"),
+        (["sw", "--parameter", "epsilon=2", "--parameter", "epsilon=3"], 2, "each name once, got 'epsilon' twice"),
         (["lj", "--sigma", "Ar-Kr=3", "--sigma", "Kr-Ar=4"], 2, "expected each name once, got 'Kr-Ar' twice"),
         (["sw", "--file", "none.sw"], 1, "none.sw"),
         (["lj", "--sgma", "3"], 2, "--sigma"),

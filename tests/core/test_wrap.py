@@ -365,7 +365,7 @@ def test_heat_flux_of_atoms_far_from_their_cell(flux):
     structure.positions[0] += 1000 * structure.cell[2]
     np.testing.assert_allclose(heat_flux(flux, structure), expected, rtol=0, atol=1e-9)
     structure.positions[0] += 100 * structure.cell[2]
-    with pytest.raises(ValueError, match="expected atoms within 1023 cells of their neighbors, got 1[01].."):
+    with pytest.raises(ValueError, match="expected atoms within 1023 cells of their neighbors, got 1"):
         heat_flux(flux, structure)
 
 

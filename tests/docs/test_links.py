@@ -11,7 +11,16 @@ from urllib.parse import urlsplit
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["*.md", "*.cff", "docs/*.rst", "docs/*/*.rst", "docs/conf.py", "docs/tutorials/*.py", "packages/*/README.md", "examples/*/README.md"]
+PAGES = [
+    "*.md",
+    "*.cff",
+    "docs/*.rst",
+    "docs/*/*.rst",
+    "docs/conf.py",
+    "docs/tutorials/*.py",
+    "packages/*/README.md",
+    "examples/*/README.md",
+]
 URL = re.compile(r"https?://[^\s`\"'<>)(,;\]]+")
 # host: what it is for
 HOSTS = {

@@ -95,11 +95,19 @@ def test_python_library_with_torch_before_or_after(before, after, folder, plugin
     assert done.stdout.endswith("done")
 
 
-@pytest.mark.parametrize("ranks", ["1", "2"])
-def test_metatomic_lammps_runs_an_input(ranks, folder, plugin):
-    done = start(command("lammps", "-in", "in.argon", "-np", ranks, "--", "-log", "none"), folder, plugin, found=False)
+@pytest.mark.parametrize(
+    ("ranks", "more"), [("1", ["--", "-log", "none", "-echo", "both"]), ("2", ["-log", "none", "-echo", "both"])]
+)
+def test_metatomic_lammps_runs_an_input(ranks, more, folder, plugin):
+    """Options of lmp may stand among its own, or after --."""
+    done = start(command("lammps", "-in", "in.argon", *more, "-np", ranks), folder, plugin, found=False)
+    if "--" in more:
+        assert "Invalid command-line argument: -np" in done.stdout
+        done = start(command("lammps", "-np", ranks, "-in", "in.argon", *more), folder, plugin, found=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"on {ranks} procs for 5 steps" in done.stdout
+    assert "pair_style metatomic" in done.stdout
+    assert not (folder / "log.lammps").exists()
 
 
 def test_metatomic_lammps_gives_the_status_of_lammps(folder, plugin):
@@ -108,6 +116,8 @@ def test_metatomic_lammps_gives_the_status_of_lammps(folder, plugin):
     done = start(command("lammps", "-in", "in.none"), folder, plugin)
     assert done.returncode == 2
     assert "'in.none' does not exist" in done.stderr
+    done = start(command("lammps", "-in", "in.bad", "-np"), folder, plugin)
+    assert "expected a value after -np, got none" in done.stderr
 
 
 def test_build_and_path_print_the_plugin(folder, plugin):

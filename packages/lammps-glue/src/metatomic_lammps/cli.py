@@ -25,7 +25,7 @@ Example:
   metatomic-lammps path"""
 _RUN_EPILOG = """\b
 Example:
-  metatomic lammps -in in.lammps -np 4 -- -var temperature 300"""
+  metatomic lammps -in in.lammps -np 4 -var temperature 300"""
 _HELP = {"help_option_names": ["-h", "--help"]}
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the path as JSON.")
 
@@ -122,7 +122,33 @@ def path(
     _print_path(found, as_json)
 
 
-@click.command(epilog=_RUN_EPILOG)
+class _PassesOn(click.Command):
+    """A command that passes on what it does not know: options of lmp, among and after its own."""
+
+    _WITH_VALUE = ("-in", "-np")
+    _ALONE = ("-h", "--help")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse own options, wherever they are before ``--``, and leave the others to lmp."""
+        own: list[str] = []
+        others: list[str] = []
+        rest = iter(args)
+        for text in rest:
+            if text == "--":
+                break
+            if text in self._ALONE:
+                own.append(text)
+            elif text in self._WITH_VALUE:
+                value = next(rest, None)
+                if value is None:
+                    raise click.UsageError(f"expected a value after {text}, got none", ctx)
+                own += [text, value]
+            else:
+                others.append(text)
+        return super().parse_args(ctx, [*own, "--", *others, *rest])
+
+
+@click.command(cls=_PassesOn, epilog=_RUN_EPILOG)
 @click.option(
     "-in", "input_file", required=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="Input file."
 )
@@ -131,7 +157,7 @@ def path(
 def lammps(input_file: str, ranks: int, arguments: tuple[str, ...]) -> None:
     """Run LAMMPS with the pair style metatomic, building it first if needed.
 
-    ARGUMENTS after -- go to lmp.
+    Other ARGUMENTS go to lmp, such as -var and -log.
     """
     # lmp then finds the plugin by the entry point of this package
     _build(find_target(), force=False)
