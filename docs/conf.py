@@ -33,7 +33,7 @@ html_title = "metatomic-core"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
-html_search_scorer = "_static/scorer.js"
+html_search_scorer = str(Path(__file__).parent / "_static" / "scorer.js")  # Sphinx wants it so
 
 # what others document, in lists of the names that occur here: a name that a page is told to miss is a row there
 intersphinx_mapping = {
