@@ -21,7 +21,7 @@ from ase.md.analysis import DiffusionCoefficient
 from ase.md.velocitydistribution import Stationary
 
 folder = Path(tempfile.mkdtemp())
-MASS, DENSITY, TEMPERATURE = 39.948, 1.374, 94.4
+MASS, DENSITY = 39.948, 1.374
 edge = (4 * MASS / (DENSITY * units.mol * 1e-24)) ** (1 / 3)
 bulk("Ar", "fcc", a=edge, cubic=True).repeat(4).write(folder / "argon.xyz")
 
@@ -40,29 +40,16 @@ def metatomic(*arguments):
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
-metatomic(
-    "export", "lj", "-o", "argon.pt", "--epsilon", 0.01034, "--sigma", 3.4, "--cutoff", 7.65
-)
-melting = ["--temperature", "300 K:300 K@4 ps:94.4 K@6 ps", "--steps", 2000, "-o", "melt"]
-metatomic(
-    "md", "argon.pt", "argon.xyz", "--ensemble", "nvt", "--timestep", "5 fs", *melting
-)
+lennard_jones = ["--epsilon", 0.01034, "--sigma", 3.4, "--cutoff", 7.65]
+metatomic("export", "lj", "-o", "argon.pt", *lennard_jones)
+melting = ["--ensemble", "nvt", "--temperature", "300 K:300 K@4 ps:94.4 K@6 ps"]
+melting += ["--timestep", "5 fs", "--steps", 2000, "-o", "melt"]
+metatomic("md", "argon.pt", "argon.xyz", *melting)
 liquid = ase.io.read(folder / "melt.traj")
 Stationary(liquid)
 liquid.write(folder / "liquid.traj")
-metatomic(
-    "md",
-    "argon.pt",
-    "liquid.traj",
-    "--timestep",
-    "5 fs",
-    "--steps",
-    4000,
-    "--trajectory-every",
-    4,
-    "-o",
-    "run",
-)
+running = ["--timestep", "5 fs", "--steps", 4000, "--trajectory-every", 4, "-o", "run"]
+metatomic("md", "argon.pt", "liquid.traj", *running)
 
 frames = ase.io.read(folder / "run.traj", ":")
 temperature = np.mean([atoms.get_temperature() for atoms in frames])

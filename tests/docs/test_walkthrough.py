@@ -134,7 +134,8 @@ def run_block(block, folder, before):
         return Outcome(failure=f"language {block.language!r} is not known to this test")
     if not block.language and (matching(NOT_SHELL, block.page, block.text) or matching(FILES, block.page, block.text)):
         return Outcome()
-    lines = [line for line in block.text.splitlines() if not matching(SKIPPED_LINES, block.page, line)]
+    whole = re.sub(r"\\\n\s*", " ", block.text)
+    lines = [line for line in whole.splitlines() if not matching(SKIPPED_LINES, block.page, line)]
     return run_shell("\n".join(lines), folder) if "".join(lines).strip() else Outcome()
 
 
