@@ -98,12 +98,12 @@ def compare(**given: Any) -> None:
 
 def _check_arguments(models: "Sequence[str]", structures: str) -> None:
     """Check that models come first, and structures last."""
-    from metatomic_core.loading import reader_of
+    from metatomic_core import read_model_metadata
 
     if not models:
         raise click.UsageError(f"expected MODEL, one or several, and STRUCTURES after them, got '{structures}' alone")
     try:
-        reader_of(structures)
+        read_model_metadata(structures)
     except (OSError, ValueError):
         return
     raise click.UsageError(f"expected STRUCTURES after the models, got '{structures}', which is a model")
