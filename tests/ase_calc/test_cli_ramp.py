@@ -56,6 +56,8 @@ def test_ramp_is_that_of_langevin_with_a_new_temperature_each_step(files):
     assert np.loadtxt("run.log")[-1, 5] == pytest.approx(atoms.get_temperature(), rel=1e-5)
 
 
+# the first part is told that it does not get to the end
+@pytest.mark.filterwarnings("ignore:expected temperatures within the run")
 @pytest.mark.parametrize(
     "more",
     [
@@ -150,3 +152,12 @@ def test_bibtex_has_model_and_methods(files):
 def test_all_methods_have_papers():
     assert {key for keys in METHODS.values() for key in keys} | {"ase"} == set(PAPERS)
     assert all(re.fullmatch(r"10\.\d{4}/\S+", paper.doi) for paper in PAPERS.values())
+
+
+@pytest.mark.filterwarnings("default:expected temperatures within the run")
+def test_ramp_that_the_run_does_not_reach_is_told(files):
+    ramp = ["--ensemble", "nvt", "--temperature", "20 K:60 K@20 fs", "--timestep", "2 fs"]
+    whole = succeed("md", "argon.pt", "argon.traj", *ramp, "--steps", 10, "-o", "whole")
+    assert "raise --steps" not in whole.stderr
+    part = succeed("md", "argon.pt", "argon.traj", *ramp, "--steps", 5, "-o", "part")
+    assert "within the run of 0.01 ps, got 60 K at 0.02 ps, which is not reached; raise --steps" in part.stderr

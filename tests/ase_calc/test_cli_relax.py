@@ -1,6 +1,7 @@
 """``metatomic relax``: known lattice constants, cells under pressure, and what happens without convergence."""
 
 import json
+import re
 import warnings
 
 import ase.build
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from ase import units
 from ase_models import argon, argon_model
-from command_line import fail, load_models_once, succeed
+from command_line import fail, invoke, load_models_once, succeed
 
 from metatomic_ase import MetatomicCalculator
 from metatomic_core.potentials import stillinger_weber
@@ -66,6 +67,14 @@ def test_relax_fixed_cell_moves_atoms_only(files, tmp_path):
     assert "\x1b" not in result.stdout + result.stderr
     for label in ("energy per atom [eV]", "largest force [eV/Å]", "stress xx yy zz [GPa]", "volume [Å^3]"):
         assert label in result.stdout
+
+
+def test_progress_says_what_the_largest_force_is_of(files, tmp_path):
+    """With a cell, that on the cell counts; the table has that on atoms."""
+    relax = ["relax", files / "argon.pt", files / "argon.xyz", "--steps", 0, "--fmax", 1e-9, "-o"]
+    fixed, cell = invoke(*relax, tmp_path / "fixed.traj"), invoke(*relax, tmp_path / "cell.traj", "--cell", "full")
+    assert re.search(r"eV, largest force \S+ eV/Å", fixed.stderr)
+    assert re.search(r"eV, largest force, on atoms and cell, \S+ eV/Å", cell.stderr)
 
 
 def test_relax_under_pressure_reaches_it(files, tmp_path):

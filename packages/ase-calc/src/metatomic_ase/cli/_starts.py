@@ -57,6 +57,13 @@ def settings_of(options: dict[str, Any], given: "set[str]") -> "Settings":
     ramp = schedule(stops, options["steps"] * options["timestep"] / 1000) if stops else None
     if ramp is not None and ensemble == "nve":
         raise click.UsageError("expected one --temperature with --ensemble nve, which has no thermostat, got several")
+    length = options["steps"] * options["timestep"] / 1000
+    if ramp is not None and ramp[-1][0] > length * (1 + 1e-9):
+        warnings.warn(
+            f"expected temperatures within the run of {length:g} ps, got {ramp[-1][1]:g} K at {ramp[-1][0]:g} ps, "
+            "which is not reached; raise --steps",
+            stacklevel=2,
+        )
     temperature = stops[0].temperature if stops else None
     return Settings(**{name: options[name] for name in names}, temperature=temperature, ramp=ramp)
 

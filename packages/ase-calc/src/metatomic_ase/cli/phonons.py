@@ -172,9 +172,11 @@ def _report(data: dict[str, Any], study: Study) -> None:
         table.add_row(label, text)
     thermal = data["thermal"]
     room = int(abs(thermal["temperature_K"] - 300).argmin())
-    table.add_row("zero-point energy [kJ/mol]", f"{thermal['free_energy_kJ_per_mol'][0]:.4f}")
-    table.add_row("free energy at 300 K [kJ/mol]", f"{thermal['free_energy_kJ_per_mol'][room]:.4f}")
-    table.add_row("entropy at 300 K [J/K/mol]", f"{thermal['entropy_J_per_K_mol'][room]:.4f}")
-    table.add_row("heat capacity at 300 K [J/K/mol]", f"{thermal['heat_capacity_J_per_K_mol'][room]:.4f}")
-    table.add_row("written", study.written())
+    for label, unit, name, row in (
+        ("zero-point energy", "kJ/mol", "free_energy_kJ_per_mol", 0),
+        ("free energy at 300 K", "kJ/mol", "free_energy_kJ_per_mol", room),
+        ("entropy at 300 K", "J/K/mol", "entropy_J_per_K_mol", room),
+        ("heat capacity at 300 K", "J/K/mol", "heat_capacity_J_per_K_mol", room),
+    ):
+        table.add_row(f"{label} [{unit} of primitive cells]", f"{thermal[name][row]:.4f}")
     print_table(table)

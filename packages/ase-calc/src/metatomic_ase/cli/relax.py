@@ -297,6 +297,8 @@ def _minimize(
 
     out = console(stderr=True)
     make = getattr(ase.optimize, optimizer.upper())
+    # that on the cell, of ASE's filter, counts for --fmax, and is no force on an atom
+    what = "largest force" if isinstance(target, ase.Atoms) else "largest force, on atoms and cell,"
     with (
         make(target, logfile=None, trajectory=trajectory) as dynamics,
         out.status("relaxing") as status,
@@ -308,7 +310,7 @@ def _minimize(
             largest = float(np.linalg.norm(target.get_forces(), axis=1).max())
             history.append((float(target.get_potential_energy()), largest))
             converged = limits.is_reached(largest, _stress_left(target))
-            text = f"step {dynamics.nsteps}, {history[-1][0]:.6f} eV, largest force {largest:.3g} eV/Å"
+            text = f"step {dynamics.nsteps}, {history[-1][0]:.6f} eV, {what} {largest:.3g} eV/Å"
             if out.is_terminal:
                 status.update(text)
             elif dynamics.nsteps % _LINE_EVERY == 0:
