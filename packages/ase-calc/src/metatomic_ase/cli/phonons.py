@@ -179,4 +179,5 @@ def _report(data: dict[str, Any], study: Study) -> None:
         ("heat capacity at 300 K", "J/K/mol", "heat_capacity_J_per_K_mol", room),
     ):
         table.add_row(f"{label} [{unit} of primitive cells]", f"{thermal[name][row]:.4f}")
+    table.add_row("written", study.written())
     print_table(table)
