@@ -139,7 +139,8 @@ for temperature in np.minimum(np.linspace(300, 7000, 40), 4000):
     dynamics.run(40)
     paths["diamond, heated"].append(atoms.copy())
 moved = atoms.positions - sites
-moved = np.linalg.norm(moved - moved.mean(axis=0), axis=1).mean()  # less that of the whole
+moved -= moved.mean(axis=0)  # of the whole
+moved = np.linalg.norm(moved, axis=1).mean()
 print(f"atoms end {moved:.1f} Å from their sites")
 
 # %%
@@ -157,9 +158,7 @@ scaled = (features - features.mean(axis=0)) / features.std(axis=0)
 _, weights, directions = np.linalg.svd(scaled, full_matrices=False)
 coordinates = scaled @ directions[:2].T
 part = weights**2 / (weights**2).sum()
-print(
-    f"of the variance, {part[0]:.0%} is in the first component, {part[1]:.0%} in the second"
-)
+print(f"variance in the first component {part[0]:.0%}, in the second {part[1]:.0%}")
 
 figure, axes = plt.subplots(figsize=(5.5, 4), layout="constrained")
 ends = np.cumsum([len(structures) for structures in paths.values()])

@@ -105,9 +105,8 @@ answers = {
 }
 for name, answer in answers.items():
     difference = np.abs(answer.forces - answers["ase"].forces).max()
-    print(
-        f"{name:6s}  {answer.energy:.4f} eV  forces as in ASE to 1e-4 eV/Å: {bool(difference < 1e-4)}"
-    )
+    agrees = bool(difference < 1e-4)
+    print(f"{name:6s}  {answer.energy:.4f} eV  forces as in ASE to 1e-4 eV/Å: {agrees}")
 
 # %%
 # A run, of some steps, in i-PI: the ions as rings of four beads. They begin at one place, with the energy that ASE has
