@@ -2,9 +2,9 @@
 After a run
 ===========
 
-A trajectory is read by ASE and turned into what experiments measure: distances, diffusion, vibrations. Here it is the
-run with which molecular dynamics of liquids began, argon at 94.4 K and 1.374 g/cm³
-(`Rahman 1964 <https://doi.org/10.1103/PhysRev.136.A405>`_), made by two commands, with fewer atoms than in 1964.
+A trajectory is read by ASE and turned into what experiments measure: distances, diffusion, vibrations. Here it is a
+classic run of a liquid, argon at 94.4 K and 1.374 g/cm³ (`Rahman 1964 <https://doi.org/10.1103/PhysRev.136.A405>`_),
+made by two commands, with 256 atoms rather than 864.
 """
 
 import subprocess

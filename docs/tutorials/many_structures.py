@@ -36,8 +36,8 @@ for volume, energy, one in zip(volumes, energies, relaxed, strict=True):
     print(f"{volume:.2f} Å³/atom  {energy:.4f} eV/atom  {one.n_steps} steps")
 
 # %%
-# A polynomial through the points gives the volume at rest, and from its curvature the bulk modulus. :doc:`/properties` has the
-# published value, 101.4 GPa for this potential.
+# A polynomial through the points gives the volume at rest, and from its curvature the bulk modulus. :doc:`/properties`
+# cites the published value for this potential, 101.4 GPa.
 
 fit = np.polynomial.Polynomial.fit(volumes, energies, 4)
 fine = np.linspace(volumes[0], volumes[-1], 400)

@@ -51,7 +51,7 @@ def displaced(seed):
 
 
 reference = MetatomicCalculator(stillinger_weber())
-frames = [displaced(seed) for seed in range(40)]
+frames = [displaced(seed) for seed in range(72)]
 for atoms in frames:
     atoms.calc = reference
 energies = torch.tensor(
@@ -137,7 +137,7 @@ model = AtomisticModel(module, ModelMetadata(name="Small silicon"), capabilities
 
 calculator = MetatomicCalculator(model)
 systems = calculator.systems(frames)
-N_TRAINED = 32
+N_TRAINED = 64
 trained = Dataset(
     system=systems[:N_TRAINED], energy=[*energies[:N_TRAINED]], forces=[*forces[:N_TRAINED]]
 )

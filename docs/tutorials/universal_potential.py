@@ -7,6 +7,7 @@ Imported once, such a model is a file that ASE, i-PI and LAMMPS run, and that no
 SevenNet-0, whose weights are in the package ``sevenn``; :doc:`/importing` has the others.
 """
 
+import subprocess
 import tempfile
 import warnings
 from pathlib import Path
@@ -104,9 +105,22 @@ answers = {
 }
 for name, answer in answers.items():
     difference = np.abs(answer.forces - answers["ase"].forces).max()
-    print(
-        f"{name:6s}  {answer.energy:.4f} eV  forces as in ASE to 1e-4 eV/Å: {bool(difference < 1e-4)}"
-    )
+    agrees = bool(difference < 1e-4)
+    print(f"{name:6s}  {answer.energy:.4f} eV  forces as in ASE to 1e-4 eV/Å: {agrees}")
+
+# %%
+# A run, of some steps, in i-PI: the ions as rings of four beads. They begin at one place, with the energy that ASE has
+# there, and what the dynamics should conserve stays where it was.
+
+atoms.write(folder / "salt.xyz")
+command = "metatomic-ipi run 7net0.pt salt.xyz --case pimd --temperature 300 --beads 4"
+options = ["--steps", "20", "--timestep", "0.5", "-o", "quantum"]
+subprocess.run([*command.split(), *options], cwd=folder, check=True, capture_output=True)
+potential, conserved = np.loadtxt(folder / "quantum" / "simulation.out")[:, 2:4].T
+start = abs(potential[0] - answers["ase"].energy)
+drift = np.abs(conserved - conserved[0]).max()
+print(f"{len(potential) - 1} steps, begun at the energy of ASE to 1e-3 eV: {start < 1e-3}")
+print(f"conserved to 1 meV per atom: {drift < 1e-3 * len(atoms)}")
 
 # %%
 # Next: :doc:`/universal` runs dynamics with it in the three engines; ``metatomic check 7net0.pt --quick``

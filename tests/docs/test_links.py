@@ -45,7 +45,7 @@ def links():
     for pattern in PAGES:
         for path in ROOT.glob(pattern):
             # made of docs/tutorials when the documentation is built
-            if path.parent.name == "gallery":
+            if path.parent == ROOT / "docs" / "gallery":
                 continue
             for url in URL.findall(path.read_text("utf-8")):
                 yield path.relative_to(ROOT).as_posix(), url.rstrip(".:")
