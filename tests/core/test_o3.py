@@ -180,6 +180,32 @@ def test_systems_are_transformed_with_their_lists_and_data(scripted):
     np.testing.assert_allclose(back[1].positions, original.positions, atol=1e-14)
 
 
+def test_magnetic_moments_are_axial():
+    """The moment r x v of a charge that moves turns as its position and its velocity say."""
+    matrices = rotations(2, improper=[1])
+    place, speed = torch.tensor([[0.3, -1.0, 2.0]]).double(), torch.tensor([[1.0, 0.7, -0.4]]).double()
+    xyz = [labels("xyz", 3)]
+    for add_inversion in (False, True):
+        originals = []
+        for _ in matrices:
+            one = System(torch.tensor([1]), place, torch.zeros(3, 3).double(), torch.zeros(3, dtype=torch.bool))
+            samples = Labels(["system", "atom"], torch.tensor([[0, 0]]))
+            moment = torch.linalg.cross(place, speed).unsqueeze(2)
+            block = TensorBlock(moment, samples, xyz, labels("moment", 1))
+            one.add_data("ase::initial_magmoms", TensorMap(labels("_", 1), [block]))
+            originals.append(one)
+        transformations = O3Transformations(matrices, 0)
+        turned = transformations.transform_systems(originals, add_inversion=add_inversion)
+        for one, matrix in zip(turned, -matrices if add_inversion else matrices, strict=True):
+            expected = torch.linalg.cross(place @ matrix.T, speed @ matrix.T)
+            found = one.get_data("ase::initial_magmoms").block().values.squeeze(2)
+            np.testing.assert_allclose(found, expected, atol=1e-14)
+        back = transformations.inverse_transform_systems(turned, add_inversion=add_inversion)
+        for one in back:
+            found = one.get_data("ase::initial_magmoms").block().values.squeeze(2)
+            np.testing.assert_allclose(found, torch.linalg.cross(place, speed), atol=1e-14)
+
+
 def test_random_transformations_are_of_all_rotations():
     generator = torch.Generator().manual_seed(4)
     found = random_transformations(

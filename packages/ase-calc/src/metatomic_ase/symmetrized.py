@@ -16,7 +16,7 @@ from metatomic_ase._changes import Watching
 from metatomic_ase._convert import Inputs, has_stress
 from metatomic_ase.calculator import MetatomicCalculator
 from metatomic_core.adapters import check_type
-from metatomic_core.o3 import rotation_grid
+from metatomic_core.o3 import is_axial, rotation_grid
 
 # axes of each result that turn with the structure
 _AXES = {"energy": 0, "energies": 0, "forces": 1, "stress": 2}
@@ -178,8 +178,7 @@ def _orientation(atoms: ase.Atoms, matrix: np.ndarray) -> ase.Atoms:
     for name in _VECTORS:
         values = turned.arrays.get(name)
         if values is not None and values.ndim == 2:
-            # moments of currents do not change sign with the axes
-            sign = np.linalg.det(matrix) if name == "initial_magmoms" else 1.0
+            sign = np.linalg.det(matrix) if is_axial(f"ase::{name}") else 1.0
             turned.arrays[name] = sign * values @ matrix.T
     return turned
 

@@ -3,5 +3,6 @@
 from .quadrature import rotation_grid
 from .symmetrized import SymmetrizedModel
 from .transformations import O3Transformations, random_transformations
+from .turns import is_axial
 
-__all__ = ["O3Transformations", "SymmetrizedModel", "random_transformations", "rotation_grid"]
+__all__ = ["O3Transformations", "SymmetrizedModel", "is_axial", "random_transformations", "rotation_grid"]

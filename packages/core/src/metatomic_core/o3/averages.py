@@ -159,7 +159,8 @@ class AveragedOverO3(torch.nn.Module):
         """Give the inputs of a system, transformed."""
         inputs: Dict[str, TensorMap] = {}
         for name in self._requested_data.keys():
-            inputs[name] = self.transformations._turned_data(system.get_data(name), number, False, False)  # noqa: FBT003
+            data = system.get_data(name)
+            inputs[name] = self.transformations._turned_data(name, data, number, False, False)  # noqa: FBT003
         return inputs
 
     def over_all(self, maps: List[TensorMap], n_systems: int, is_variance: bool) -> TensorMap:

@@ -8,7 +8,7 @@ from metatensor.torch import LabelsEntry, TensorBlock, TensorMap
 from metatomic_core.data.system import System
 from metatomic_core.foundation.checks import check_type
 
-from .turns import Turns, with_info
+from .turns import Turns, axis_kind, is_axial, known_axes, scaled, with_info
 
 
 class O3Transformations(Turns):
@@ -241,7 +241,7 @@ class O3Transformations(Turns):
         return self.turned_map(tensor, system_ids, add_inversion, inverse=True)
 
     def transform_systems(self, systems: List[System], add_inversion: bool = False) -> List[System]:
-        """Transform systems, each by its own transformation: positions, cell, pair vectors and data.
+        """Transform systems, each by its own transformation: positions, cell, pair vectors and data, see `is_axial`.
 
         Parameters
         ----------
@@ -297,17 +297,22 @@ class O3Transformations(Turns):
                 vectors = (block.values.squeeze(-1) @ across).unsqueeze(-1)
                 new.add_neighbor_list(options, TensorBlock(vectors, block.samples, block.components, block.properties))
             for name in old.known_data():
-                new.add_data(name, self._turned_data(old.get_data(name), i, add_inversion, inverse))
+                new.add_data(name, self._turned_data(name, old.get_data(name), i, add_inversion, inverse))
             results.append(new)
         return results
 
-    def _turned_data(self, tensor: TensorMap, number: int, add_inversion: bool, inverse: bool) -> TensorMap:
+    def _turned_data(self, name: str, tensor: TensorMap, number: int, add_inversion: bool, inverse: bool) -> TensorMap:
         """Transform the data of one system by the transformation of a number."""
         blocks: List[TensorBlock] = []
         for k in range(len(tensor.keys)):
             block = tensor.block_by_id(k)
             index = torch.full([len(block.samples)], number, dtype=torch.int64, device=block.values.device)
-            blocks.append(self.turned_rows(tensor.keys.entry(k), block, index, add_inversion, inverse))
+            turned = self.turned_rows(tensor.keys.entry(k), block, index, add_inversion, inverse)
+            if is_axial(name) and (bool(self.signs[number] < 0.0) != add_inversion):
+                for axis in known_axes(block):
+                    if axis_kind(axis)[0] == "xyz":
+                        turned = scaled(turned, -1.0)
+            blocks.append(turned)
         return with_info(TensorMap(tensor.keys, blocks), tensor)
 
 

@@ -10,6 +10,7 @@ from typing import List, Optional, Tuple
 import torch
 from metatensor.torch import LabelsEntry, TensorBlock, TensorMap
 
+from metatomic_core.data.quantities import split_variant
 from metatomic_core.foundation.checks import check_type
 
 from .harmonics import wigner_matrices
@@ -26,6 +27,32 @@ def axis_kind(name: str) -> Tuple[str, str]:
         if name.startswith(kind + "_") and name[len(kind) + 1 :].isdigit():
             return kind, name[len(kind) :]
     return "", ""
+
+
+def is_axial(name: str) -> bool:
+    """Give whether vectors of a quantity are axial: inversion leaves them as they are, as those of all currents.
+
+    Parameters
+    ----------
+    name
+        Name of the quantity, with a variant or without.
+
+    Returns
+    -------
+    bool
+        True for magnetic moments, whose vectors are only in ``ase::initial_magmoms`` so far.
+    """
+    return split_variant(name)[0] == "ase::initial_magmoms"
+
+
+def scaled(block: TensorBlock, factor: float) -> TensorBlock:
+    """Multiply a block and its gradients."""
+    result = TensorBlock(block.values * factor, block.samples, block.components, block.properties)
+    for parameter in block.gradients_list():
+        gradient = block.gradient(parameter)
+        changed = TensorBlock(gradient.values * factor, gradient.samples, gradient.components, gradient.properties)
+        result.add_gradient(parameter, changed)
+    return result
 
 
 def key_value(key: LabelsEntry, name: str, axis: str) -> int:
