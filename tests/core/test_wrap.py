@@ -229,6 +229,41 @@ def test_inputs_are_passed_on():
     assert found.energy[0] == pytest.approx(expected, abs=1e-10)
 
 
+class Moments(torch.nn.Module):
+    """The moment of an atom along the normal of the plane of three: no rotation changes it, and no inversion."""
+
+    def requested_inputs(self) -> Dict[str, ModelOutput]:
+        return {"ase::initial_magmoms": ModelOutput(sample_kind="atom")}
+
+    def forward(
+        self, systems: List[System], outputs: Dict[str, ModelOutput], selected_atoms: Optional[Labels]
+    ) -> Dict[str, TensorMap]:
+        energies: List[torch.Tensor] = []
+        for system in systems:
+            moments = system.get_data("ase::initial_magmoms").block_by_id(0).values.reshape(-1, 3)
+            first, second = system.positions[1] - system.positions[0], system.positions[2] - system.positions[0]
+            along = (moments[0] * torch.linalg.cross(first, second)).sum()
+            energies.append(torch.stack([along, 0.0 * along, 0.0 * along]))
+        return {"energy": energy_output(systems, torch.cat(energies), outputs["energy"], selected_atoms)}
+
+
+@pytest.mark.parametrize("source", ["model", "file"])
+def test_moments_of_atoms_are_turned_as_axial_vectors(source, tmp_path):
+    model = wrap(Moments(), {"energy": ATOM})
+    averaged = SymmetrizedModel.wrap(model)
+    if source == "file":
+        averaged.save(tmp_path / "averaged.pt", exported=False)
+        averaged = tmp_path / "averaged.pt"
+    positions = np.array([[0.1, 0.2, 0.3], [1.4, 0.0, 0.2], [0.3, 1.1, -0.5]])
+    structure = Structure(np.full(3, 14), positions, np.zeros((3, 3)), np.zeros(3, dtype=bool))
+    moments = np.array([[0.3, -0.7, 1.1], [0, 0, 0], [0, 0, 0]])
+    structure.inputs["ase::initial_magmoms"] = moments
+    expected = moments[0] @ np.cross(positions[1] - positions[0], positions[2] - positions[0])
+    found = engine(averaged).evaluate([structure], outputs={VARIANCE + "energy": "system"})
+    assert found.energy[0] == pytest.approx(expected, rel=1e-10)
+    assert np.ravel(found.outputs[VARIANCE + "energy"]) == pytest.approx(0, abs=1e-20)
+
+
 def test_average_says_what_it_is():
     model = SymmetrizedModel.wrap(wrap(TwoLists(), dtype="float32"), max_angular_momentum_grid=2)
     capabilities = model.capabilities()

@@ -15,7 +15,7 @@ from metatomic_core.data.system import System
 from metatomic_core.pipeline.pairs import pair_vectors
 
 from .transformations import O3Transformations
-from .turns import axis_kind
+from .turns import axis_kind, is_axial, with_info
 
 # Before the names of the outputs with variances.
 VARIANCE = "o3::variance::"
@@ -160,8 +160,21 @@ class AveragedOverO3(torch.nn.Module):
         inputs: Dict[str, TensorMap] = {}
         for name in self._requested_data.keys():
             data = system.get_data(name)
+            if is_axial(name):
+                data = self.turned_moments(data, number)
             inputs[name] = self.transformations._turned_data(name, data, number, False, False)  # noqa: FBT003
         return inputs
+
+    def turned_moments(self, data: TensorMap, number: int) -> TensorMap:
+        """Turn moments that have three numbers and no label of a vector, as engines give a quantity of another name."""
+        block = data.block_by_id(0)
+        if block.values.dim() != 2 or block.values.size(1) != 3:
+            return data
+        matrix = self.transformations.matrices[number] * self.transformations.signs[number]
+        values = block.values @ matrix.t().to(block.values.dtype)
+        return with_info(
+            TensorMap(data.keys, [TensorBlock(values, block.samples, block.components, block.properties)]), data
+        )
 
     def over_all(self, maps: List[TensorMap], n_systems: int, is_variance: bool) -> TensorMap:
         """Give the average, or the variance, over all transformations of an output."""
