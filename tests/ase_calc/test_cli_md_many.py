@@ -1,6 +1,7 @@
 """``metatomic md`` of several structures: as each by itself, whatever becomes of the others, and after a stop."""
 
 import json
+import resource
 import signal
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from ase_models import argon, argon_model
 from command_line import fail, invoke, load_models_once, process, succeed
+
+from metatomic_ase.cli._output import Log
 
 STEP, TOTAL = 0, 4
 N = 3
@@ -166,3 +169,20 @@ def test_files_of_another_run_are_kept():
     Path("mine-0.log").write_text("my notes\n")
     assert "another one" in fail(*md(*ALL, "-o", "mine", *short, "--resume"))
     assert Path("mine-0.log").read_text() == "my notes\n"
+
+
+def test_more_structures_than_files_that_may_be_open(monkeypatch):
+    """Each has two open while it runs."""
+    ase.io.write("all.extxyz", [ase.io.read("0.extxyz")] * 12)
+    n_open = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (110, 110))
+    write = Log.write
+
+    def counted(self, line):
+        n_open.append(len([one for one in Path("/proc/self/fd").iterdir() if one.resolve().suffix == ".traj"]))
+        write(self, line)
+
+    monkeypatch.setattr(Log, "write", counted)
+    succeed(*md("all.extxyz", "--index", ":", "-o", "many", *MORE, "--steps", 3))
+    assert max(n_open) == 5
+    assert all(len(log(f"many-all-{k:02d}")) == 4 for k in range(12))

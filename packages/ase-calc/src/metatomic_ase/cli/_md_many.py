@@ -22,6 +22,9 @@ from ._run import Outcome, Run, ns_per_day
 from ._starts import SUFFIXES, every_of, new_start
 from ._structures import Read, check_species
 
+# structures at a time, as `run_together` has it, and files that a process has open beside theirs
+_MOST, _OTHER_FILES = 256, 100
+
 
 @dataclasses.dataclass
 class Job:
@@ -154,7 +157,7 @@ class ManyRuns:
                 if not stop.number:
                     _follow(job_of[id(atoms)], atoms, origin, stop, count)
 
-            run_together([start.atoms for start in starts], calculator, follow)
+            run_together([start.atoms for start in starts], calculator, follow, max_structures=_at_a_time())
             ended = all(job.error is not None or job.step == self._options["steps"] for job in self._jobs)
             return OutcomeOfMany(self._jobs, 0 if ended else stop.number, n_steps, progress.elapsed)
 
@@ -183,6 +186,16 @@ class ManyRuns:
         if kept.step > fresh.total:
             raise ValueError(f"expected `--steps` of at least {kept.step}, which '{path}' has done, got {fresh.total}")
         return dataclasses.replace(kept, total=fresh.total, every=every_of(self._options), limits=fresh.limits)
+
+
+def _at_a_time() -> int:
+    """Give how many structures may run at a time: each has a log and a trajectory open."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return _MOST
+    most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST if most_files < 0 else max(1, min(_MOST, (most_files - _OTHER_FILES) // 2))
 
 
 def _check_labels(read: Sequence[Read]) -> None:
