@@ -280,7 +280,6 @@ def test_average_says_what_it_is():
         ({"max_angular_momentum_target": -1}, ValueError, "expected `max_angular_momentum_target` of zero or more"),
         ({"batch_size": 0}, ValueError, "expected `batch_size` of one or more, got 0"),
         ({"batch_size": 1.5}, TypeError, "expected `batch_size` to be an integer, got float"),
-        ({"max_angular_momentum_character": 2}, ValueError, "expected `max_angular_momentum_character` to be None"),
     ],
 )
 def test_wrong_arguments_of_an_average_are_refused(arguments, error, text):
@@ -490,6 +489,9 @@ def test_command_writes_a_file(field, tmp_path):
     model = load_atomistic_model(path)
     assert "exact up to degree 1" in model.metadata().extra["symmetrized"]
     assert "https://doi.org/10.1103/PhysRevB.108.L100302" in model.metadata().references["implementation"]
+    path = tmp_path / "characters.pt"
+    text = succeed("wrap", field, "--symmetrize", "--characters", 2, "-o", path).stdout
+    assert text.endswith("with o3::variance::energy, o3::character_projection::energy\n")
     flux = tmp_path / "flux.pt"
     answer = json.loads(succeed("wrap", field, "--heat-flux", "-o", flux, "--json").stdout)
     assert answer["added"] == ["heat_flux"]

@@ -16,7 +16,12 @@ Examples:
 
 
 # Options that say how to average.
-_OF_AVERAGE = {"degree": "--degree", "inversion": "--no-inversion", "batch_size": "--batch-size"}
+_OF_AVERAGE = {
+    "degree": "--degree",
+    "characters": "--characters",
+    "inversion": "--no-inversion",
+    "batch_size": "--batch-size",
+}
 
 
 def _refuse_options_of_average(context: click.Context) -> None:
@@ -45,6 +50,12 @@ def _refuse_options_of_average(context: click.Context) -> None:
     metavar="L",
     help="Average exactly up to this degree of spherical harmonics.  [default: twice that of outputs plus 1, or 3]",
 )
+@click.option(
+    "--characters",
+    type=int,
+    metavar="L",
+    help="Also give the parts of each output that change as representations of the rotations up to this degree.",
+)
 @click.option("--inversion/--no-inversion", default=True, show_default=True, help="Average over inversion, too.")
 @click.option("--batch-size", type=int, default=32, show_default=True, metavar="N", help="Turned copies in one call.")
 @click.option("--heat-flux", is_flag=True, help="Add the heat flux of each energy to the outputs.")
@@ -57,6 +68,7 @@ def wrap(
     output: str,
     symmetrize: bool,
     degree: int | None,
+    characters: int | None,
     inversion: bool,
     batch_size: int,
     heat_flux: bool,
@@ -77,7 +89,11 @@ def wrap(
     before = wrapped.capabilities().outputs
     if symmetrize:
         wrapped = SymmetrizedModel.wrap(
-            wrapped, max_angular_momentum_grid=degree, include_inversion=inversion, batch_size=batch_size
+            wrapped,
+            max_angular_momentum_character=characters,
+            max_angular_momentum_grid=degree,
+            include_inversion=inversion,
+            batch_size=batch_size,
         )
     if heat_flux:
         wrapped = HeatFlux.wrap(wrapped)

@@ -14,11 +14,12 @@ from metatomic_core.data.outputs import ModelOutput
 from metatomic_core.data.system import System
 from metatomic_core.pipeline.pairs import pair_vectors
 
+from .projections import character_labels, matrix_elements, projections
 from .transformations import O3Transformations
 from .turns import axis_kind, is_axial, with_info
 
-# Before the names of the outputs with variances.
-VARIANCE = "o3::variance::"
+# Before the names of the outputs with variances, and with projections on characters.
+VARIANCE, PROJECTION = "o3::variance::", "o3::character_projection::"
 
 
 class AveragedOverO3(torch.nn.Module):
@@ -40,10 +41,13 @@ class AveragedOverO3(torch.nn.Module):
         Weight of each transformation, with the sum 1.
     batch_size
         How many copies of systems are evaluated together.
+    max_character
+        Highest degree of projections on characters, which need inversion; -1 for none.
     """
 
     # TorchScript needs the types of attributes that can not be inferred from their values
     weights: torch.Tensor
+    elements: torch.Tensor
     _requested_lists: List[NeighborListOptions]
     _requested_data: Dict[str, ModelOutput]
 
@@ -59,13 +63,17 @@ class AveragedOverO3(torch.nn.Module):
         transformations: O3Transformations,
         weights: torch.Tensor,
         batch_size: int,
+        max_character: int = -1,
     ):
         super().__init__()
         self.core = core
         self.differentiates = differentiates
         self.transformations = transformations
         self.batch_size = batch_size
-        self.prefix = VARIANCE
+        self.prefix, self.projection = VARIANCE, PROJECTION
+        self.max_character = max_character
+        proper = transformations.matrices[: len(weights) // 2]
+        self.register_buffer("elements", matrix_elements(proper, max_character) if max_character >= 0 else weights)
         self.register_buffer("weights", weights)
         self._requested_lists = lists
         self._requested_data = inputs
@@ -87,8 +95,11 @@ class AveragedOverO3(torch.nn.Module):
                     names.append(name)
             copies = self.evaluated(systems, asked, selected_atoms)
             for name in names:
-                is_variance = name.startswith(self.prefix)
-                results[name] = self.over_all(copies[self.source_of(name)], len(systems), is_variance)
+                maps = copies[self.source_of(name)]
+                if name.startswith(self.projection):
+                    results[name] = self.projected(maps, len(systems))
+                else:
+                    results[name] = self.over_all(maps, len(systems), name.startswith(self.prefix))
                 left.pop(name)
         return results
 
@@ -96,6 +107,8 @@ class AveragedOverO3(torch.nn.Module):
         """Give the output of the model that another one is about."""
         if name.startswith(self.prefix):
             return name[len(self.prefix) :]
+        if name.startswith(self.projection):
+            return name[len(self.projection) :]
         return name
 
     def evaluated(
@@ -181,22 +194,8 @@ class AveragedOverO3(torch.nn.Module):
         blocks: List[TensorBlock] = []
         keys = maps[0].keys
         for i in range(len(keys)):
-            parts: List[torch.Tensor] = []
             first = maps[0].block_by_id(i)
-            labels = first.samples.values
-            start = 0
-            for tensor in maps:
-                if tensor.keys != keys:
-                    raise ValueError("expected blocks with the same keys for each rotation of a system, got others")
-                values, samples = self.turned_back(tensor, i, start, n_systems)
-                if start == 0:
-                    labels = samples
-                elif labels.size() != samples.size() or not torch.equal(labels, samples):
-                    raise ValueError("expected the same samples for each rotation of a system, got others")
-                start += values.size(0)
-                parts.append(values)
-            values = torch.cat(parts)
-            samples = Labels(first.samples.names, labels)
+            values, samples = self.of_all_copies(maps, i, n_systems, True)  # noqa: FBT003
             weights = self.weights.to(dtype=values.dtype, device=values.device)
             shape = [1] * (values.dim() - 1)
             weights = weights.reshape([-1] + shape)
@@ -209,10 +208,42 @@ class AveragedOverO3(torch.nn.Module):
                 blocks.append(TensorBlock(mean, samples, first.components, first.properties))
         return TensorMap(keys, blocks)
 
-    def turned_back(
-        self, tensor: TensorMap, number: int, start: int, n_systems: int
+    def projected(self, maps: List[TensorMap], n_systems: int) -> TensorMap:
+        """Give the projections of an output, as the model gives it for turned systems, on characters."""
+        blocks: List[TensorBlock] = []
+        for i in range(len(maps[0].keys)):
+            first = maps[0].block_by_id(i)
+            values, samples = self.of_all_copies(maps, i, n_systems, False)  # noqa: FBT003
+            # those of rotations without inversion, to the sum 1
+            weights = 2.0 * self.weights[: self.weights.size(0) // 2]
+            for part in projections(values, weights, self.elements, self.max_character):
+                blocks.append(TensorBlock(part, samples, first.components, first.properties))
+        return TensorMap(character_labels(maps[0].keys, self.max_character), blocks)
+
+    def of_all_copies(
+        self, maps: List[TensorMap], number: int, n_systems: int, turned_back: bool
+    ) -> Tuple[torch.Tensor, Labels]:
+        """Give the values of a block for all copies (n_copies, n_samples, ...), and the samples, the same for each."""
+        parts: List[torch.Tensor] = []
+        first = maps[0].block_by_id(number)
+        labels = first.samples.values
+        start = 0
+        for tensor in maps:
+            if tensor.keys != maps[0].keys:
+                raise ValueError("expected blocks with the same keys for each rotation of a system, got others")
+            values, samples = self.of_copies(tensor, number, start, n_systems, turned_back)
+            if start == 0:
+                labels = samples
+            elif labels.size() != samples.size() or not torch.equal(labels, samples):
+                raise ValueError("expected the same samples for each rotation of a system, got others")
+            start += values.size(0)
+            parts.append(values)
+        return torch.cat(parts), Labels(first.samples.names, labels)
+
+    def of_copies(
+        self, tensor: TensorMap, number: int, start: int, n_systems: int, turned_back: bool
     ) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Give the values of a block, turned back, by copy (n_copies, n_samples, ...), and the samples of each copy."""
+        """Give the values of a block for the copies of one call, and the samples of each copy."""
         block = tensor.block_by_id(number)
         if block.samples.names[0] != "system":
             raise ValueError(f"expected samples that begin with 'system', got '{block.samples.names[0]}'")
@@ -231,7 +262,7 @@ class AveragedOverO3(torch.nn.Module):
         axes: List[str] = []
         for component in block.components:
             name = component.names[0]
-            axes.append(name if axis_kind(name)[0] != "" else "")
+            axes.append(name if turned_back and axis_kind(name)[0] != "" else "")
         values = block.values.index_select(0, order)
         key = tensor.keys.entry(number)
         values = self.transformations.turned(values, axes, key, copy + start, False, True)  # noqa: FBT003

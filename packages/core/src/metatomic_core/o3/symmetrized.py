@@ -9,7 +9,7 @@ from metatomic_core.data.quantities import base_quantity, standard_quantities
 from metatomic_core.foundation.checks import check_type
 from metatomic_core.model.atomistic_model import AtomisticModel
 
-from .averages import VARIANCE, AveragedOverO3
+from .averages import PROJECTION, VARIANCE, AveragedOverO3
 from .quadrature import rotation_grid
 from .transformations import O3Transformations
 
@@ -48,10 +48,14 @@ class SymmetrizedModel:
         max_angular_momentum_input
             The same for inputs.
         max_angular_momentum_character
-            Only None: projections on characters of the group are not made here.
+            Highest degree l of projections on characters, which are then the outputs
+            ``o3::character_projection::<name>``: the mean square, over rotations and inversion, of that part of the
+            output which changes as the representation "chi_lambda" (l) and "chi_sigma" (parity over (-1)^l) when the
+            system turns, a block for each; outputs as the model gives them, not turned back, each component by itself.
+            None for none of them.
         max_angular_momentum_grid
             Degree up to which averages are exact, see `rotation_grid`; None for twice that of outputs and one more, but
-            at least 3.
+            at least 3, and at least twice that of characters.
         batch_size
             Number of turned systems in one call of the model.  With gradients, all of them stay in memory anyway.
         include_inversion
@@ -69,11 +73,6 @@ class SymmetrizedModel:
         ValueError
             If a number is out of range, or the model is such an average already.
         """
-        if max_angular_momentum_character is not None:
-            raise ValueError(
-                "expected `max_angular_momentum_character` to be None, got a number; projections on characters are not "
-                "made here, variances are"
-            )
         check_type("batch_size", batch_size, int, "an integer")
         check_type("include_inversion", include_inversion, bool, "True or False")
         if batch_size < 1:
@@ -81,9 +80,10 @@ class SymmetrizedModel:
         inside = inside_of(model)
         of_outputs = _degree("max_angular_momentum_target", max_angular_momentum_target, inside.outputs)
         of_inputs = _degree("max_angular_momentum_input", max_angular_momentum_input, inside.inputs)
+        character = _character(max_angular_momentum_character, max_angular_momentum_grid, include_inversion)
         degree = max_angular_momentum_grid
         if degree is None:
-            degree = max(2 * of_outputs + 1, _SMALLEST_DEGREE)
+            degree = max(2 * of_outputs + 1, 2 * character, _SMALLEST_DEGREE)
         matrices, weights = rotation_grid(degree)
         note = f"average over {len(matrices)} rotations"
         if include_inversion:
@@ -91,13 +91,37 @@ class SymmetrizedModel:
             note += " with and without inversion"
         transformations = O3Transformations(matrices, max(of_outputs, of_inputs))
         module = AveragedOverO3(
-            inside.core, inside.lists, inside.inputs, inside.differentiates, transformations, weights, batch_size
+            inside.core,
+            inside.lists,
+            inside.inputs,
+            inside.differentiates,
+            transformations,
+            weights,
+            batch_size,
+            character,
         )
         return AtomisticModel(
             module.eval(),
             with_note(inside.metadata, "symmetrized", f"{note}, exact up to degree {degree}", []),
-            _capabilities(inside),
+            _capabilities(inside, with_projections=character >= 0),
         )
+
+
+def _character(given: int | None, of_grid: int | None, include_inversion: bool) -> int:
+    """Give the highest degree of projections on characters, -1 for none."""
+    if given is None:
+        return -1
+    argument = "max_angular_momentum_character"
+    check_type(argument, given, int, "an integer")
+    if given < 0:
+        raise ValueError(f"expected `{argument}` of zero or more, got {given}")
+    if not include_inversion:
+        raise ValueError(f"expected `include_inversion` for `{argument}`, as parts are told apart by parity, got False")
+    if of_grid is not None and of_grid < 2 * given:
+        raise ValueError(
+            f"expected `max_angular_momentum_grid` of at least twice `{argument}`, {2 * given}, got {of_grid}"
+        )
+    return given
 
 
 def _degree(argument: str, given: int | None, quantities: dict[str, ModelOutput]) -> int:
@@ -113,8 +137,8 @@ def _degree(argument: str, given: int | None, quantities: dict[str, ModelOutput]
     return max(known, default=0)
 
 
-def _capabilities(inside: Inside) -> ModelCapabilities:
-    """Give the outputs of the model, and the variance of each."""
+def _capabilities(inside: Inside, with_projections: bool) -> ModelCapabilities:
+    """Give the outputs of the model, and the variance of each, and its projections if wanted."""
     outputs: dict[str, ModelOutput] = {}
     for name, output in inside.outputs.items():
         if name.startswith(VARIANCE):
@@ -127,6 +151,12 @@ def _capabilities(inside: Inside) -> ModelCapabilities:
             sample_kind=output.sample_kind,
             description=f"variance of '{name}' over rotations",
         )
+        if with_projections:
+            outputs[PROJECTION + name] = ModelOutput(
+                unit=outputs[VARIANCE + name].unit,
+                sample_kind=output.sample_kind,
+                description=f"mean squares of the parts of '{name}' that change as each representation",
+            )
     known = inside.capabilities
     return ModelCapabilities(
         outputs=outputs,
