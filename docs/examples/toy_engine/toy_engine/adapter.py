@@ -6,11 +6,8 @@ from metatomic_core.adapters.options import ENGINE_OPTIONS, checked_options
 from metatomic_core.engine import Engine, Structure
 
 # those that all engines have; this one does not look at uncertainties
-OPTIONS = {
-    name: option
-    for name, option in ENGINE_OPTIONS.items()
-    if name != "uncertainty_threshold"
-}
+OPTIONS = dict(ENGINE_OPTIONS)
+del OPTIONS["uncertainty_threshold"]
 
 
 class MetatomicPotential:

@@ -29,18 +29,11 @@ class ToyEngine(Subject):
         potential = MetatomicPotential(request.model, **request.options)
         answers, system = [], None
         for structure in request.structures:
+            x, h = ANGSTROM * structure.positions.T, ANGSTROM * structure.cell.T
             if system is None or not request.continued:
-                system = System(
-                    structure.types,
-                    np.ones(len(structure.types)),
-                    structure.positions.T,
-                    structure.cell.T,
-                )
+                system = System(structure.types, np.ones(len(structure.types)), x, h)
             # in place, as the engine moves its atoms
-            system.x[:], system.h[:] = (
-                ANGSTROM * structure.positions.T,
-                ANGSTROM * structure.cell.T,
-            )
+            system.x[:], system.h[:] = x, h
             energy, f, stress = potential(system)
             virial = -abs(np.linalg.det(system.h)) * stress
             answers.append(
